@@ -1,0 +1,101 @@
+/* xrayfs: fuzz target: a qcow2 image
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Opens, describes, maps and reads.  Alone, without a directory: references
+ * are refused, and the cache starts empty, so that a crash replays.
+ *
+ * An input that starts with "SPRS" is a sparse image, so that images with
+ * large clusters can have small seeds: records of a 32 bit offset, a 16 bit
+ * length (both big-endian) and so many bytes.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "block/block.h"
+#include "block/cache.h"
+
+#define MAX_EXTENTS 256
+#define READ_SIZE (64 * KiB)
+#define SPARSE_MAX (1 * MiB)
+
+int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
+
+static void
+read_some (struct block *b, char *buf, uint64_t off)
+{
+  struct err e;
+
+  if (off < b->size)
+    (void) !block_pread (b, buf, MIN (READ_SIZE, b->size - off), off, &e);
+}
+
+static void
+walk (struct block *b, char *buf)
+{
+  struct extent x;
+  struct err e;
+  uint64_t off = 0;
+
+  for (unsigned i = 0; i < MAX_EXTENTS && off < b->size; i++) {
+    if (block_resolve (b, off, b->size - off, &x, &e) == -1)
+      x.length = 512;
+    else if (x.kind != EXTENT_UNALLOCATED)
+      read_some (b, buf, off);
+    off += MIN (x.length, b->size - off);
+  }
+  read_some (b, buf, 1);
+  read_some (b, buf, b->size / 2);
+  read_some (b, buf, b->size - MIN (b->size, 513));
+}
+
+/* The image that the records describe, to be freed. */
+static uint8_t *
+expand (const uint8_t *data, size_t size, size_t *ret_size)
+{
+  uint8_t *image = calloc (1, SPARSE_MAX);
+  size_t end = 0, off, len;
+
+  for (size_t i = 4; image && size - i >= 6; i += 6 + len) {
+    off = load_be32 (data + i) % SPARSE_MAX;
+    len = MIN (load_be16 (data + i + 4), size - i - 6);
+    len = MIN (len, SPARSE_MAX - off);
+    memcpy (image + off, data + i + 6, len);
+    end = MAX (end, off + len);
+  }
+  *ret_size = end;
+  return image;
+}
+
+static void
+try_image (struct block_env *env, const uint8_t *data, size_t size)
+{
+  CLEANUP_FREE char *buf = malloc (READ_SIZE);
+  CLEANUP_BLOCK struct block *b = NULL;
+  struct block *mem;
+  struct block_info info;
+  struct err e;
+
+  if (!buf || block_mem_open (env, data, size, &mem, &e) == -1)
+    return;
+  if (block_format_open (mem, "qcow2", &b, &e) == -1)
+    return;
+  if (block_info (b, &info, &e) == 0)
+    block_info_free (&info);
+  walk (b, buf);
+}
+
+int
+LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+  struct block_env env = { .dir_fd = -1, .cache = cache_new (1 * MiB) };
+  CLEANUP_FREE uint8_t *image = NULL;
+
+  if (size >= 4 && !memcmp (data, "SPRS", 4) &&
+      (image = expand (data, size, &size)))
+    data = image;
+  if (env.cache)
+    try_image (&env, data, size);
+  cache_free (env.cache);
+  return 0;
+}

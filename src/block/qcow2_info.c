@@ -1,0 +1,312 @@
+/* xrayfs: qcow2: header extensions, snapshots, and what the image says of
+ * itself
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/bytes.h"
+#include "block/qcow2.h"
+
+/* --- header extensions (qcow2.txt, "Header extensions") ----------------- */
+
+#define EXT_END            0
+#define EXT_BACKING_FORMAT 0xe2792aca
+#define EXT_FEATURE_NAMES  0x6803f857
+#define EXT_DATA_FILE      0x44415441
+#define EXT_CRYPTO         0x0537be77
+#define EXT_BITMAPS        0x23852875
+
+/* qemu writes at most five; each costs a read. */
+#define MAX_EXTENSIONS 256
+#define MAX_FEATURE_NAMES (3 * 64)
+#define MAX_FORMAT_NAME 15 /* as in qemu */
+
+struct extension {
+  uint32_t type, len;
+  uint64_t offset; /* of its data */
+};
+
+int
+qcow2_unknown_bit (const struct qcow2 *q)
+{
+  uint64_t unknown = q->incompatible & ~QCOW2_KNOWN;
+
+  return unknown ? __builtin_ctzll (unknown) : -1;
+}
+
+/* A string that is not terminated in the file.  A NUL inside ends it, as in
+ * qemu.  The second of a kind replaces the first. */
+static int
+read_string (struct block *b, const struct extension *x, size_t max,
+             char **ret, struct err *e)
+{
+  CLEANUP_FREE char *s = NULL;
+
+  if (x->len > max)
+    return err_set (e, EINVAL, "name of %" PRIu32 " bytes is too long",
+                    x->len);
+  s = calloc (1, (size_t) x->len + 1);
+  if (!s)
+    return err_set (e, ENOMEM, "out of memory");
+  if (block_pread (b->below, s, x->len, x->offset, e) == -1)
+    return -1;
+  free (*ret);
+  *ret = s[0] ? steal_ptr (&s) : NULL;
+  return 0;
+}
+
+/* "Feature name table": 48 bytes each: type, bit, name. */
+static int
+read_feature_names (struct block *b, const struct extension *x,
+                    struct err *e)
+{
+  struct qcow2 *q = b->priv;
+  int bit = qcow2_unknown_bit (q);
+  unsigned char entry[48];
+
+  for (uint32_t i = 0; bit >= 0 && i < MIN (x->len / 48, MAX_FEATURE_NAMES);
+       i++) {
+    if (block_pread (b->below, entry, sizeof entry, x->offset + i * 48, e) ==
+        -1)
+      return -1;
+    if (entry[0] == 0 && entry[1] == bit)
+      memcpy (q->unknown_feature, entry + 2, 46);
+  }
+  return 0;
+}
+
+static int
+read_extension (struct block *b, const struct extension *x, struct err *e)
+{
+  struct qcow2 *q = b->priv;
+
+  switch (x->type) {
+  case EXT_BACKING_FORMAT:
+    return read_string (b, x, MAX_FORMAT_NAME, &q->backing_format, e);
+  case EXT_DATA_FILE:
+    return read_string (b, x, QCOW2_MAX_NAME, &q->data_file, e);
+  case EXT_FEATURE_NAMES:
+    return read_feature_names (b, x, e);
+  case EXT_CRYPTO:
+    if (x->len != 16 || q->crypt != QCOW2_CRYPT_LUKS)
+      return err_set (e, EINVAL, "does not fit the encryption method");
+    return 0;
+  case EXT_BITMAPS: /* of no meaning to a reader of the data */
+  default:
+    return 0;
+  }
+}
+
+int
+qcow2_read_extensions (struct block *b, struct err *e)
+{
+  struct qcow2 *q = b->priv;
+  uint64_t off = q->header_length;
+  uint64_t end = q->backing_offset ? q->backing_offset : q->cluster_size;
+  unsigned char head[8];
+  struct extension x;
+
+  end = MIN (end, b->below->size);
+  for (unsigned i = 0; off < end && end - off >= sizeof head; i++) {
+    if (i == MAX_EXTENSIONS)
+      return err_set (e, EINVAL, "more than %d header extensions",
+                      MAX_EXTENSIONS);
+    if (block_pread (b->below, head, sizeof head, off, e) == -1)
+      return err_in (e, "header extension");
+    x = (struct extension){ load_be32 (head), load_be32 (head + 4),
+                            off + sizeof head };
+    if (x.type == EXT_END)
+      break;
+    if (x.len > end - x.offset)
+      return err_set (e, EINVAL,
+                      "header extension 0x%08" PRIx32 " is too large",
+                      x.type);
+    if (read_extension (b, &x, e) == -1)
+      return err_in (e, "header extension 0x%08" PRIx32, x.type);
+    off = round_up (x.offset + x.len, 8);
+  }
+  return 0;
+}
+
+/* --- snapshots (qcow2.txt, "Snapshots") --------------------------------- */
+
+/* qemu allows 64 MiB; a table of real names is a few KiB. */
+#define MAX_SNAPSHOT_TABLE (4 * MiB)
+#define MAX_SNAPSHOT_EXTRA 1024 /* as in qemu */
+
+struct snapshot {
+  unsigned char head[40];
+  unsigned char extra[16];
+  uint32_t extra_len;
+  uint16_t id_len, name_len;
+  uint64_t text; /* offset of the id, which the name follows */
+};
+
+static void
+add_date (struct buf *out, uint32_t seconds)
+{
+  time_t t = (time_t) seconds;
+  char text[32];
+  struct tm tm;
+
+  if (gmtime_r (&t, &tm) &&
+      strftime (text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm))
+    buf_puts (out, text);
+}
+
+static int
+add_text (struct block *b, uint64_t off, size_t len, struct buf *out,
+          struct err *e)
+{
+  CLEANUP_FREE char *s = malloc (len + 1);
+
+  if (!s)
+    return err_set (e, ENOMEM, "out of memory");
+  if (block_pread (b->below, s, len, off, e) == -1)
+    return -1;
+  buf_add_line_text (out, s, strnlen (s, len));
+  buf_puts (out, "\t");
+  return 0;
+}
+
+static int
+read_snapshot (struct block *b, uint64_t off, struct snapshot *s,
+               struct err *e)
+{
+  if (block_pread (b->below, s->head, sizeof s->head, off, e) == -1)
+    return -1;
+  s->id_len = load_be16 (s->head + 12);
+  s->name_len = load_be16 (s->head + 14);
+  s->extra_len = load_be32 (s->head + 36);
+  if (s->extra_len > MAX_SNAPSHOT_EXTRA)
+    return err_set (e, EINVAL, "%" PRIu32 " bytes of extra data",
+                    s->extra_len);
+  s->text = off + sizeof s->head + s->extra_len;
+  return block_pread (b->below, s->extra,
+                      MIN (s->extra_len, sizeof s->extra),
+                      off + sizeof s->head, e);
+}
+
+/* id, name, size of the disk then, date. */
+static int
+add_snapshot (struct block *b, const struct snapshot *s, struct buf *out,
+              struct err *e)
+{
+  struct qcow2 *q = b->priv;
+  uint64_t size =
+      s->extra_len >= 16 ? load_be64 (s->extra + 8) : q->size;
+
+  if (add_text (b, s->text, s->id_len, out, e) == -1 ||
+      add_text (b, s->text + s->id_len, s->name_len, out, e) == -1)
+    return -1;
+  buf_printf (out, "%" PRIu64 "\t", size);
+  add_date (out, load_be32 (s->head + 16));
+  buf_puts (out, "\n");
+  return 0;
+}
+
+static int
+add_snapshots (struct block *b, struct buf *out, struct err *e)
+{
+  struct qcow2 *q = b->priv;
+  uint64_t off = q->snapshots_offset;
+  struct snapshot s;
+
+  for (uint32_t i = 0; i < q->nb_snapshots; i++) {
+    if (off - q->snapshots_offset > MAX_SNAPSHOT_TABLE)
+      return err_set (e, EFBIG, "snapshot table is too large");
+    if (read_snapshot (b, off, &s, e) == -1 ||
+        add_snapshot (b, &s, out, e) == -1)
+      return err_in (e, "snapshot %" PRIu32, i);
+    off = round_up (s.text + s.id_len + s.name_len, 8);
+  }
+  return 0;
+}
+
+/* --- info ----------------------------------------------------------------- */
+
+static void
+add_features (const struct qcow2 *q, struct buf *out)
+{
+  const struct {
+    bool set;
+    const char *word;
+  } features[] = {
+    { q->incompatible & QCOW2_DIRTY, "dirty" },
+    { q->incompatible & QCOW2_CORRUPT, "corrupt" },
+    { q->incompatible & QCOW2_DATA_FILE, "data-file" },
+    { q->incompatible & QCOW2_COMPRESSION_TYPE, "compression-type" },
+    { q->incompatible & QCOW2_EXTENDED_L2, "extended-l2" },
+    { q->compatible & QCOW2_LAZY_REFCOUNTS, "lazy-refcounts" },
+    { q->autoclear & QCOW2_BITMAPS, "bitmaps" },
+    { q->autoclear & QCOW2_DATA_FILE_RAW, "data-file-raw" },
+  };
+
+  for (size_t i = 0; i < ARRAY_SIZE (features); i++)
+    if (features[i].set)
+      buf_printf (out, "%s\n", features[i].word);
+}
+
+/* The backing file, and what it says of its own. */
+static int
+add_chain (struct block *backing, struct buf *out, struct err *e)
+{
+  struct block_info info;
+
+  if (!backing)
+    return 0;
+  if (backing->path)
+    buf_add_line_text (out, backing->path, strlen (backing->path));
+  buf_puts (out, "\n");
+  if (block_info (backing, &info, e) == -1)
+    return err_in (e, "backing file '%s'", backing->path);
+  buf_puts (out, buf_str (&info.backing_chain));
+  block_info_free (&info);
+  return 0;
+}
+
+static int
+copy_string (const char *s, char **ret, struct err *e)
+{
+  if (s && !(*ret = strdup (s)))
+    return err_set (e, ENOMEM, "out of memory");
+  return 0;
+}
+
+static int
+add_strings (const struct qcow2 *q, struct block_info *ret, struct err *e)
+{
+  static const char *const crypt[] = { NULL, "aes", "luks" };
+
+  if (copy_string (q->version == 2 ? "2" : "3", &ret->version, e) == -1 ||
+      copy_string (q->compression == QCOW2_ZSTD ? "zstd" : "zlib",
+                   &ret->compression, e) == -1 ||
+      copy_string (crypt[q->crypt], &ret->encrypted, e) == -1 ||
+      copy_string (q->backing_file, &ret->backing_file, e) == -1 ||
+      copy_string (q->backing_format, &ret->backing_format, e) == -1)
+    return -1;
+  return copy_string (q->incompatible & QCOW2_DATA_FILE ? q->data_file : NULL,
+                      &ret->data_file, e);
+}
+
+int
+qcow2_info (struct block *b, struct block_info *ret, struct err *e)
+{
+  const struct qcow2 *q = b->priv;
+
+  ret->has_backing = ret->has_snapshots = true;
+  ret->has_features = ret->has_data_file = true;
+  ret->cluster_size = q->cluster_size;
+  ret->dirty = q->incompatible & QCOW2_DIRTY;
+  ret->corrupt = q->incompatible & QCOW2_CORRUPT;
+  add_features (q, &ret->features);
+  if (add_strings (q, ret, e) == -1 ||
+      add_chain (q->backing, &ret->backing_chain, e) == -1 ||
+      add_snapshots (b, &ret->snapshots, e) == -1 ||
+      buf_check (&ret->features, e) == -1 ||
+      buf_check (&ret->backing_chain, e) == -1)
+    return -1;
+  return buf_check (&ret->snapshots, e);
+}

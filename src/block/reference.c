@@ -1,0 +1,158 @@
+/* xrayfs: files that an image refers to
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The name comes from the image, and the image is the attacker: a backing
+ * file called /etc/shadow would show it to whoever sent the image in
+ * (CVE-2024-32498, CVE-2024-4467, CVE-2022-47951).  So a reference names a
+ * regular file inside the image's directory, after all links, and nothing
+ * else; the kernel decides that (openat2), not a look at the text.
+ */
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "block/block.h"
+
+#define OUTSIDE "lies outside the image's directory"
+
+/* As in qemu: a ':' before the first '/' ends a protocol or a driver. */
+static bool
+has_protocol (const char *name)
+{
+  return name[strcspn (name, ":/")] == ':';
+}
+
+/* NAME, which is absolute, without DIR in front; NULL if it is elsewhere. */
+static const char *
+strip_directory (const char *name, const char *dir)
+{
+  size_t n = dir ? strlen (dir) : 0;
+
+  while (n > 0 && dir[n - 1] == '/')
+    n--;
+  if (!dir || dir[0] != '/' || strncmp (name, dir, n) || name[n] != '/')
+    return NULL;
+  name += n;
+  return name + strspn (name, "/");
+}
+
+/* The path of NAME relative to env->dir_fd: *RET, to be freed. */
+static int
+reference_path (const struct block *base, const char *name, char **ret,
+                struct err *e)
+{
+  const char *slash = base->path ? strrchr (base->path, '/') : NULL;
+  int dir = slash ? (int) (slash + 1 - base->path) : 0;
+
+  if (!strncmp (name, "file:", 5))
+    name += 5;
+  else if (has_protocol (name))
+    return err_set (e, EACCES, "'%.*s' references are refused",
+                    (int) strcspn (name, ":") + 1, name);
+  if (!strncmp (name, "/dev/", 5))
+    return err_set (e, EACCES, "a device is refused");
+  if (name[0] == '/') {
+    name = strip_directory (name, base->env->dir_path);
+    dir = 0;
+    if (!name)
+      return err_set (e, EACCES, OUTSIDE);
+  }
+  if (!name[0])
+    return err_set (e, EINVAL, "the name is empty");
+  if (asprintf (ret, "%.*s%s", dir, dir ? base->path : "", name) == -1)
+    return err_set (e, ENOMEM, "out of memory");
+  return 0;
+}
+
+static int
+open_beneath (int dir_fd, const char *path, int *ret, struct err *e)
+{
+  struct open_how how = {
+    /* O_NONBLOCK: a FIFO must not hang us before we can refuse it. */
+    .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+  };
+  long fd;
+
+  do
+    fd = syscall (SYS_openat2, dir_fd, path, &how, sizeof how);
+  while (fd == -1 && (errno == EINTR || errno == EAGAIN));
+  if (fd == -1 && errno == EXDEV)
+    return err_set (e, EACCES, OUTSIDE);
+  if (fd == -1 && (errno == ENOENT || errno == ENOTDIR))
+    return err_set (e, EIO, "no such file");
+  if (fd == -1)
+    return err_sys (e, errno, "open");
+  *ret = (int) fd;
+  return 0;
+}
+
+/* The file at the bottom of B, or NULL. */
+static struct block *
+file_under (struct block *b)
+{
+  while (b && block_file_fd (b) == -1)
+    b = b->below;
+  return b;
+}
+
+/* Is the file ST among those that lead to BASE? */
+static bool
+leads_back (struct block *base, const struct stat *st)
+{
+  struct block *file = file_under (base);
+  struct stat other;
+
+  for (unsigned i = 0; file && i <= BLOCK_MAX_DEPTH; i++) {
+    if (fstat (block_file_fd (file), &other) == 0 &&
+        other.st_dev == st->st_dev && other.st_ino == st->st_ino)
+      return true;
+    file = file->referrer ? file_under (file->referrer) : NULL;
+  }
+  return false;
+}
+
+static int
+check_file (struct block *base, int fd, const char *path, struct err *e)
+{
+  struct stat st;
+
+  if (fstat (fd, &st) == -1)
+    return err_sys (e, errno, "stat");
+  if (!S_ISREG (st.st_mode))
+    return err_set (e, EACCES, "is not a regular file");
+  if (leads_back (base, &st))
+    return err_set (e, ELOOP, "chain of backing files leads back to '%s'",
+                    path);
+  return 0;
+}
+
+int
+block_reference_open (struct block *base, const char *name,
+                      const char *format, struct block **ret, struct err *e)
+{
+  CLEANUP_FREE char *path = NULL;
+  CLEANUP_CLOSE int fd = -1;
+  struct block *file;
+
+  if (base->env->dir_fd == -1)
+    return err_set (e, EACCES, "references to other files are refused");
+  if (base->depth + 1 > BLOCK_MAX_DEPTH)
+    return err_set (e, ELOOP, "chain of backing files is too long");
+  if (reference_path (base, name, &path, e) == -1 ||
+      open_beneath (base->env->dir_fd, path, &fd, e) == -1 ||
+      check_file (base, fd, path, e) == -1 ||
+      block_file_open (base->env, steal_fd (&fd), path, &file, e) == -1)
+    return -1;
+  file->depth = base->depth + 1;
+  file->referrer = base;
+  if (format && !strcmp (format, "file")) {
+    *ret = file;
+    return 0;
+  }
+  return block_format_open (file, format, ret, e);
+}

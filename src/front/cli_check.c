@@ -1,0 +1,410 @@
+/* xrayfs: check
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Reads the verdict from the tree, as anybody could: import/<policy>/.
+ */
+#include <dirent.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <string.h>
+
+#include "front/cli.h"
+
+#define MAX_LINKS 8 /* default -> tencent-cvm -> tencent-cvm-2019 */
+
+/* What is known of one image in the end. */
+struct result {
+  const char *image;
+  char policy[256]; /* "" before it is known */
+  int status;
+  struct json_object *json; /* --json: owned */
+};
+
+struct check {
+  const char *policy; /* as asked for, or "default" */
+  bool as_json;
+};
+
+/* --- reading the tree --------------------------------------------------- */
+
+static int
+policy_path (const struct result *r, const char *below, char *ret,
+             size_t size)
+{
+  return snprintf (ret, size, "import/%s/%s", r->policy, below);
+}
+
+/* The text of import/<policy>/BELOW, or "" where there is none. */
+static void
+read_below (struct tree *t, const struct result *r, const char *below,
+            struct buf *ret)
+{
+  char path[640];
+  struct err e = { 0 };
+
+  policy_path (r, below, path, sizeof path);
+  if (cli_read (t, path, ret, &e) == -1)
+    buf_reset (ret); /* not every policy has every file */
+}
+
+/* Calls FN for each line, without its newline. */
+static void
+each_line (struct buf *text, void (*fn) (void *arg, const char *line),
+           void *arg)
+{
+  char *save = NULL, *line;
+
+  if (!text->len)
+    return;
+  for (line = strtok_r (text->data, "\n", &save); line;
+       line = strtok_r (NULL, "\n", &save))
+    fn (arg, line);
+}
+
+/* Follows the aliases in import/ to the policy's own name. */
+static int
+resolve_policy (struct tree *t, const char *name, struct result *r,
+                struct err *e)
+{
+  CLEANUP_BUF struct buf target = { 0 };
+  struct node_attr dir, a;
+
+  if (strlen (name) >= sizeof r->policy || strchr (name, '/') || !*name ||
+      tree_walk (t, "import", &dir, e) == -1)
+    return err_set (e, ENOENT, "not a policy's name");
+  snprintf (r->policy, sizeof r->policy, "%s", name);
+  for (int i = 0; i < MAX_LINKS; i++) {
+    if (tree_lookup (t, dir.id, r->policy, strlen (r->policy), &a, e) == -1)
+      return -1;
+    if (!S_ISLNK (a.mode))
+      return S_ISDIR (a.mode) ? 0 : err_set (e, ENOTDIR, "not a policy");
+    buf_reset (&target);
+    if (tree_readlink (t, a.id, &target, e) == -1)
+      return -1;
+    snprintf (r->policy, sizeof r->policy, "%.250s", buf_str (&target));
+  }
+  return err_set (e, ELOOP, "too many aliases");
+}
+
+static void
+say_unknown_policy (struct tree *t, const char *name)
+{
+  CLEANUP_LIST struct name_vec names = { 0 };
+  CLEANUP_BUF struct buf known = { 0 };
+  struct node_attr dir;
+  struct err e = { 0 };
+
+  if (tree_walk (t, "import", &dir, &e) == 0 &&
+      cli_list (t, dir.id, &names, &e) == 0)
+    for (size_t i = 0; i < names.len; i++)
+      buf_printf (&known, "%s%s", i ? ", " : "", names.items[i].name);
+  say ("check: unknown policy '%s'; known are: %s", name, buf_str (&known));
+}
+
+static int
+verdict_status (const char *verdict)
+{
+  if (!strcmp (verdict, "pass"))
+    return CLI_OK;
+  return strcmp (verdict, "fail") ? CLI_UNDECIDED : CLI_NOT_THERE;
+}
+
+/* --- for people --------------------------------------------------------- */
+
+static void
+put_indented (void *arg, const char *line)
+{
+  printf ("%s%s\n", (const char *) arg, line);
+}
+
+struct told {
+  struct tree *tree;
+  const struct result *result;
+};
+
+static void
+put_code (void *arg, const char *code)
+{
+  CLEANUP_BUF struct buf reasons = { 0 };
+  const struct told *told = arg;
+  char below[300];
+
+  printf ("  %s\n", code);
+  snprintf (below, sizeof below, "reasons/%s", code);
+  read_below (told->tree, told->result, below, &reasons);
+  each_line (&reasons, put_indented, "    ");
+}
+
+static void
+put_list (struct tree *t, const struct result *r, const char *file,
+          const char *title)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+
+  read_below (t, r, file, &text);
+  if (text.len)
+    printf ("  %s:\n", title);
+  each_line (&text, put_indented, "    ");
+}
+
+/* The codes that fail; where nothing fails, those that are not decided. */
+static void
+put_undecided (struct tree *t, const struct result *r)
+{
+  CLEANUP_LIST struct name_vec codes = { 0 };
+  CLEANUP_BUF struct buf value = { 0 };
+  struct told told = { t, r };
+  struct node_attr dir;
+  struct err e = { 0 };
+  char path[640];
+
+  policy_path (r, "codes", path, sizeof path);
+  if (tree_walk (t, path, &dir, &e) == -1 ||
+      cli_list (t, dir.id, &codes, &e) == -1)
+    return;
+  for (size_t i = 0; i < codes.len; i++) {
+    snprintf (path, sizeof path, "codes/%s", codes.items[i].name);
+    read_below (t, r, path, &value);
+    if (!strcmp (buf_str (&value), "unknown\n"))
+      put_code (&told, codes.items[i].name);
+  }
+}
+
+static void
+put_result (struct tree *t, const struct result *r, const char *verdict)
+{
+  CLEANUP_BUF struct buf errors = { 0 };
+  struct told told = { t, r };
+
+  printf ("%s: %s (%s)\n", r->image, verdict, r->policy);
+  read_below (t, r, "errors", &errors);
+  each_line (&errors, put_code, &told);
+  if (r->status == CLI_UNDECIDED)
+    put_undecided (t, r);
+  put_list (t, r, "warnings", "warnings");
+  if (r->status != CLI_OK)
+    put_list (t, r, "remedy", "remedy");
+}
+
+/* --- for programs ------------------------------------------------------- */
+
+static void
+add_string (void *arg, const char *line)
+{
+  json_object_array_add (arg, json_object_new_string (line));
+}
+
+static struct json_object *
+lines_of (struct tree *t, const struct result *r, const char *file)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  struct json_object *array = json_object_new_array ();
+
+  if (t)
+    read_below (t, r, file, &text);
+  each_line (&text, add_string, array);
+  return array;
+}
+
+/* {"Code": "fail", ...} for a directory of one-line findings. */
+static struct json_object *
+files_of (struct tree *t, const struct result *r, const char *directory)
+{
+  CLEANUP_LIST struct name_vec names = { 0 };
+  CLEANUP_BUF struct buf text = { 0 };
+  struct json_object *object = json_object_new_object ();
+  struct node_attr dir;
+  struct err e = { 0 };
+  char path[640];
+
+  policy_path (r, directory, path, sizeof path);
+  if (tree_walk (t, path, &dir, &e) == -1 ||
+      cli_list (t, dir.id, &names, &e) == -1)
+    return object;
+  for (size_t i = 0; i < names.len; i++) {
+    snprintf (path, sizeof path, "%s/%s", directory, names.items[i].name);
+    read_below (t, r, path, &text);
+    if (text.len && text.data[text.len - 1] == '\n')
+      text.data[--text.len] = '\0';
+    json_object_object_add (object, names.items[i].name,
+                            json_object_new_string (buf_str (&text)));
+  }
+  return object;
+}
+
+static void
+add (struct json_object *to, const char *key, struct json_object *value)
+{
+  json_object_object_add (to, key, value);
+}
+
+static struct json_object *
+json_head (const struct result *r, const char *verdict)
+{
+  struct json_object *o = json_object_new_object ();
+
+  add (o, "image", json_object_new_string (r->image));
+  add (o, "policy", json_object_new_string (r->policy));
+  add (o, "verdict", verdict ? json_object_new_string (verdict) : NULL);
+  return o;
+}
+
+static struct json_object *
+json_result (struct tree *t, const struct result *r, const char *verdict)
+{
+  struct json_object *o = json_head (r, verdict);
+
+  add (o, "errors", lines_of (t, r, "errors"));
+  add (o, "codes", files_of (t, r, "codes"));
+  add (o, "reasons", files_of (t, r, "reasons"));
+  add (o, "warnings", lines_of (t, r, "warnings"));
+  add (o, "remedy", lines_of (t, r, "remedy"));
+  return o;
+}
+
+/* For an image that could not be opened there is no tree.  A damaged one
+ * fails a requirement that has no code: `none`. */
+static struct json_object *
+json_unopened (const struct result *r, const char *why)
+{
+  static const char *const verdicts[] = { NULL, "fail", "unknown", NULL };
+  const char *verdict = verdicts[r->status];
+  struct json_object *o = json_head (r, verdict);
+  struct json_object *reasons = json_object_new_object ();
+  struct json_object *errors = json_object_new_array ();
+
+  if (r->status == CLI_NOT_THERE) {
+    add_string (errors, "none");
+    add (reasons, "none", json_object_new_string (why));
+  }
+  add (o, "errors", errors);
+  add (o, "codes", json_object_new_object ());
+  add (o, "reasons", reasons);
+  add (o, "warnings", json_object_new_array ());
+  add (o, "remedy", json_object_new_array ());
+  add (o, "problem", json_object_new_string (why));
+  return o;
+}
+
+/* --- one image ---------------------------------------------------------- */
+
+static void
+check_unopened (const struct check *c, struct result *r, bool damaged,
+                const struct err *e)
+{
+  if (e->code == ENOTSUP)
+    r->status = CLI_UNDECIDED;
+  else
+    r->status = damaged ? CLI_NOT_THERE : CLI_BAD_USAGE;
+  snprintf (r->policy, sizeof r->policy, "%s", c->policy);
+  if (c->as_json)
+    r->json = json_unopened (r, e->msg);
+  if (r->status == CLI_BAD_USAGE)
+    say ("%s: %s", r->image, e->msg);
+  else if (!c->as_json)
+    printf ("%s: %s (%s)\n    %s\n", r->image,
+            r->status == CLI_NOT_THERE ? "fail" : "unknown", r->policy,
+            e->msg);
+}
+
+static void
+check_opened (const struct check *c, struct tree *t, struct result *r)
+{
+  CLEANUP_BUF struct buf verdict = { 0 };
+  struct err e = { 0 };
+
+  if (resolve_policy (t, c->policy, r, &e) == -1) {
+    say_unknown_policy (t, c->policy);
+    r->status = CLI_BAD_USAGE;
+    return;
+  }
+  read_below (t, r, "verdict", &verdict);
+  if (verdict.len)
+    verdict.data[strcspn (verdict.data, "\n")] = '\0';
+  r->status = verdict_status (buf_str (&verdict));
+  if (c->as_json)
+    r->json = json_result (t, r, buf_str (&verdict));
+  else
+    put_result (t, r, buf_str (&verdict));
+}
+
+static void
+check_image (const struct check *c, struct result *r)
+{
+  CLEANUP_OPENED struct opened o = OPENED_INIT;
+  struct err e = { 0 };
+  bool damaged = false;
+
+  if (cli_open (r->image, &o, &damaged, &e) == -1)
+    check_unopened (c, r, damaged, &e);
+  else
+    check_opened (c, o.tree, r);
+}
+
+/* --- all ---------------------------------------------------------------- */
+
+/* The worst, in the order 3, 1, 2, 0. */
+static int
+worse (int a, int b)
+{
+  static const int rank[] = { 0, 2, 1, 3 };
+
+  return rank[a] >= rank[b] ? a : b;
+}
+
+/* One image: an object; several: an array of them. */
+static void
+put_json (struct json_object *all, int images)
+{
+  struct json_object *what = all;
+
+  if (images == 1 && json_object_array_length (all) == 1)
+    what = json_object_array_get_idx (all, 0);
+  puts (json_object_to_json_string_ext (what, JSON_C_TO_STRING_PRETTY |
+                                        JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
+static int
+check_all (const struct check *c, int n, char **images)
+{
+  struct json_object *all = c->as_json ? json_object_new_array () : NULL;
+  int status = CLI_OK;
+
+  for (int i = 0; i < n; i++) {
+    struct result r = { .image = images[i] };
+
+    check_image (c, &r);
+    status = worse (status, r.status);
+    if (r.json)
+      json_object_array_add (all, r.json);
+  }
+  if (all && json_object_array_length (all) > 0)
+    put_json (all, n);
+  json_object_put (all);
+  return status;
+}
+
+int
+cli_check (int argc, char **argv)
+{
+  static const struct option options[] = {
+    { "policy", required_argument, NULL, 'p' },
+    { "json", no_argument, NULL, 'j' },
+    { 0 },
+  };
+  struct check c = { .policy = "default" };
+  int opt;
+
+  opterr = 0;
+  while ((opt = getopt_long (argc, argv, "", options, NULL)) != -1) {
+    if (opt == '?')
+      return cli_usage (argv[0], "unknown option, or one without its value");
+    if (opt == 'p')
+      c.policy = optarg;
+    c.as_json |= opt == 'j';
+  }
+  if (optind == argc)
+    return cli_usage (argv[0], "takes IMAGE...");
+  return cli_finish (argv[0], check_all (&c, argc - optind, argv + optind));
+}

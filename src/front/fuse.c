@@ -1,0 +1,751 @@
+/* xrayfs: the tree as a FUSE filesystem
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * An operation that may have to inspect the image is a `struct op`: compute
+ * asks the tree, reply answers.  Where tree_ready says that it will not take
+ * long both run here, else in an evaluation thread (eval.h).
+ *
+ * Nodes need no memory (tree.h), so there is nothing to forget.
+ */
+#include "front/fuse.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "inspect/image.h"
+
+/* What is in an image does not change, and neither do names. */
+#define FOREVER 86400.0
+
+#define REASON "user.xrayfs.reason"
+
+static struct served *
+served (fuse_req_t req)
+{
+  return fuse_req_userdata (req);
+}
+
+/* --- errors and attributes ---------------------------------------------- */
+
+/* The codes that mean something to whoever called; all others are faults of
+ * the image or of reading it. */
+static int
+to_errno (int code)
+{
+  switch (code) {
+  case EACCES:
+  case EINTR:
+  case EINVAL:
+  case EISDIR:
+  case ELOOP:
+  case ENAMETOOLONG:
+  case ENODATA:
+  case ENOENT:
+  case ENOKEY:
+  case ENOMEM:
+  case ENOTDIR:
+  case ENXIO:
+  case ERANGE:
+  case ESTALE:
+    return code;
+  default:
+    return EIO;
+  }
+}
+
+static void
+reply_error (fuse_req_t req, node_id id, const struct err *e)
+{
+  CLEANUP_BUF struct buf path = { 0 };
+  struct served *fs = served (req);
+  int code = to_errno (e->code);
+
+  if (code == EIO && !err_is_transient (e)) {
+    tree_path (fs->tree, id, &path);
+    image_problem (fs->image, path.len ? path.data : "/", e->msg);
+  }
+  fuse_reply_err (req, code);
+}
+
+static struct stat
+to_stat (const struct served *fs, const struct node_attr *a)
+{
+  return (struct stat){
+    .st_ino = a->id,
+    .st_mode = a->mode,
+    .st_nlink = a->nlink,
+    .st_uid = a->own ? fs->options->uid : a->uid,
+    .st_gid = a->own ? fs->options->gid : a->gid,
+    .st_rdev = a->rdev,
+    .st_size = (off_t) a->size,
+    .st_blocks = (blkcnt_t) a->blocks,
+    .st_blksize = (blksize_t) a->blksize,
+    .st_atim = a->own ? fs->mtime : a->atime,
+    .st_mtim = a->own ? fs->mtime : a->mtime,
+    .st_ctim = a->own ? fs->mtime : a->ctime,
+  };
+}
+
+/* A finding's size changes when it is evaluated. */
+static double
+attr_timeout (const struct node_attr *a)
+{
+  return a->finding ? 0 : FOREVER;
+}
+
+static struct fuse_entry_param
+to_entry (const struct served *fs, const struct node_attr *a)
+{
+  return (struct fuse_entry_param){
+    .ino = a->id,
+    .generation = 1,
+    .attr = to_stat (fs, a),
+    .attr_timeout = attr_timeout (a),
+    .entry_timeout = FOREVER,
+  };
+}
+
+/* At most once a second: is the image still what was opened? */
+static void
+look_for_change (struct served *fs)
+{
+  struct timespec now;
+  int64_t last = fs->looked;
+
+  clock_gettime (CLOCK_MONOTONIC_COARSE, &now);
+  if (now.tv_sec == last ||
+      !atomic_compare_exchange_strong (&fs->looked, &last, now.tv_sec))
+    return;
+  if (block_file_changed (image_file (fs->image)))
+    image_problem (fs->image, "source",
+                   "the image file changed while it was mounted");
+}
+
+/* --- operations that may take long -------------------------------------- */
+
+struct op {
+  struct task task; /* first */
+  struct served *fs;
+  struct err err; /* code 0: none */
+  struct node_attr attr;
+  struct handle *handle;
+  struct fuse_file_info fi;
+  size_t size;
+  char name[];
+};
+
+static void
+op_destroy (struct task *t)
+{
+  struct op *op = (struct op *) t;
+
+  handle_free (&op->fs->handles, op->handle);
+  free (op);
+}
+
+static void
+op_start (fuse_req_t req, fuse_ino_t ino, const char *name,
+          const struct fuse_file_info *fi, size_t size,
+          void (*compute) (struct task *), void (*reply) (struct task *))
+{
+  struct served *fs = served (req);
+  size_t len = strlen (name);
+  struct op *op = calloc (1, sizeof *op + len + 1);
+
+  if (!op) {
+    fuse_reply_err (req, ENOMEM);
+    return;
+  }
+  op->task = (struct task){ .req = req, .node = ino, .compute = compute,
+                            .reply = reply, .destroy = op_destroy };
+  op->fs = fs;
+  op->size = size;
+  if (fi)
+    op->fi = *fi;
+  memcpy (op->name, name, len);
+  if (tree_ready (fs->tree, ino))
+    eval_here (&op->task);
+  else
+    eval_submit (fs->eval, &op->task);
+}
+
+static void
+lookup_compute (struct task *t)
+{
+  struct op *op = (struct op *) t;
+
+  if (tree_lookup (op->fs->tree, t->node, op->name, strlen (op->name),
+                   &op->attr, &op->err) == 0)
+    op->err.code = 0;
+}
+
+static void
+lookup_reply (struct task *t)
+{
+  struct op *op = (struct op *) t;
+  struct fuse_entry_param entry = { .entry_timeout = FOREVER };
+
+  if (op->err.code == 0) {
+    entry = to_entry (op->fs, &op->attr);
+    fuse_reply_entry (t->req, &entry);
+  } else if (op->err.code == ENOENT) {
+    fuse_reply_entry (t->req, &entry); /* node 0: remember that it is not */
+  } else {
+    reply_error (t->req, t->node, &op->err);
+  }
+}
+
+static void
+do_lookup (fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+  op_start (req, parent, name, NULL, 0, lookup_compute, lookup_reply);
+}
+
+static void
+open_compute (struct task *t)
+{
+  struct op *op = (struct op *) t;
+
+  op->handle = handle_new (&op->fs->handles, t->node, &op->err);
+  if (op->handle &&
+      handle_read_finding (op->handle, op->fs->tree, &op->err) == 0)
+    op->err.code = 0;
+}
+
+static void
+opendir_compute (struct task *t)
+{
+  struct op *op = (struct op *) t;
+
+  op->handle = handle_new (&op->fs->handles, t->node, &op->err);
+  if (op->handle &&
+      handle_read_directory (op->handle, op->fs->tree, &op->err) == 0)
+    op->err.code = 0;
+}
+
+/* A request that was interrupted has no release: its handle stays ours. */
+static void
+open_reply (struct task *t)
+{
+  struct op *op = (struct op *) t;
+
+  if (op->err.code) {
+    reply_error (t->req, t->node, &op->err);
+    return;
+  }
+  op->fi.fh = (uintptr_t) op->handle;
+  if (fuse_reply_open (t->req, &op->fi) == 0)
+    op->handle = NULL;
+}
+
+/* --- files -------------------------------------------------------------- */
+
+static void
+open_raw (fuse_req_t req, const struct node_attr *a,
+          struct fuse_file_info *fi)
+{
+  struct served *fs = served (req);
+  struct err e = { 0 };
+  struct handle *h = handle_new (&fs->handles, a->id, &e);
+
+  if (!h) {
+    fuse_reply_err (req, ENOMEM);
+    return;
+  }
+  h->size = a->size;
+  fi->keep_cache = 1;
+  fi->fh = (uintptr_t) h;
+  if (fuse_reply_open (req, fi) != 0)
+    handle_free (&fs->handles, h);
+}
+
+static void
+do_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+  struct served *fs = served (req);
+  struct node_attr a;
+  struct err e = { 0 };
+
+  if ((fi->flags & O_ACCMODE) != O_RDONLY) {
+    fuse_reply_err (req, EROFS);
+    return;
+  }
+  if (tree_getattr (fs->tree, ino, &a, &e) == -1) {
+    reply_error (req, ino, &e);
+    return;
+  }
+  look_for_change (fs);
+  if (!a.finding) {
+    open_raw (req, &a, fi);
+    return;
+  }
+  fi->direct_io = 1;
+  op_start (req, ino, "", fi, 0, open_compute, open_reply);
+}
+
+static void
+do_opendir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+  fi->cache_readdir = 1;
+  fi->keep_cache = 1;
+  op_start (req, ino, "", fi, 0, opendir_compute, open_reply);
+}
+
+static void
+do_release (fuse_req_t req, fuse_ino_t ino unused_arg,
+            struct fuse_file_info *fi)
+{
+  handle_free (&served (req)->handles, (struct handle *) (uintptr_t) fi->fh);
+  fuse_reply_err (req, 0);
+}
+
+/* Do the bytes lie in the image file as they are?  Then *RET says where. */
+static bool
+can_splice (struct served *fs, const struct handle *h, uint64_t off,
+            size_t len, struct fuse_bufvec *ret)
+{
+  struct extent x;
+  struct err e;
+  struct stat st;
+  int fd;
+
+  if (tree_map (fs->tree, h->id, off, len, &x, &e) == -1)
+    return false; /* tree_pread meets the same, and says it */
+  if (x.kind != EXTENT_DATA || x.length < len)
+    return false;
+  fd = block_file_fd (x.lower);
+  if (fd == -1 || fstat (fd, &st) == -1 ||
+      (S_ISREG (st.st_mode) &&
+       !range_within (x.offset, len, (uint64_t) st.st_size)))
+    return false;
+  *ret = FUSE_BUFVEC_INIT (len);
+  ret->buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+  ret->buf[0].fd = fd;
+  ret->buf[0].pos = (off_t) x.offset;
+  return true;
+}
+
+static void
+read_raw (fuse_req_t req, const struct handle *h, size_t len, uint64_t off)
+{
+  struct served *fs = served (req);
+  CLEANUP_FREE char *buf = NULL;
+  struct fuse_bufvec where;
+  struct err e = { 0 };
+  size_t got;
+
+  if (getenv ("XSPLICE") && can_splice (fs, h, off, len, &where)) {
+    fuse_reply_data (req, &where, 0);
+    return;
+  }
+  buf = malloc (len);
+  if (!buf)
+    fuse_reply_err (req, ENOMEM);
+  else if (tree_pread (fs->tree, h->id, buf, len, off, &got, &e) == -1)
+    reply_error (req, h->id, &e);
+  else
+    fuse_reply_buf (req, buf, got);
+}
+
+static void
+do_read (fuse_req_t req, fuse_ino_t ino unused_arg, size_t size, off_t off,
+         struct fuse_file_info *fi)
+{
+  const struct handle *h = (const struct handle *) (uintptr_t) fi->fh;
+  uint64_t from = (uint64_t) off;
+  uint64_t end = h->text_only ? h->text.len : h->size;
+
+  if (from >= end)
+    fuse_reply_buf (req, NULL, 0);
+  else if (h->text_only)
+    fuse_reply_buf (req, h->text.data + from, MIN (size, end - from));
+  else
+    read_raw (req, h, MIN (size, end - from), from);
+}
+
+/* Zeros and what was never written are holes. */
+static bool
+is_hole (const struct extent *x)
+{
+  return x->kind == EXTENT_ZERO || x->kind == EXTENT_UNALLOCATED;
+}
+
+/* The first byte at or after OFF that lies in a hole (or in data); SIZE if
+ * there is none.  Runs of extents can be long: an interrupt ends it. */
+static int
+seek_raw (fuse_req_t req, const struct handle *h, bool hole, uint64_t *off,
+          struct err *e)
+{
+  struct served *fs = served (req);
+  struct extent x;
+
+  for (unsigned n = 1; *off < h->size; n++) {
+    if (n % 1024 == 0 && fuse_req_interrupted (req))
+      return err_set (e, EINTR, "interrupted");
+    if (tree_map (fs->tree, h->id, *off, h->size - *off, &x, e) == -1)
+      return -1;
+    if (is_hole (&x) == hole)
+      return 0;
+    *off += x.length;
+  }
+  return 0;
+}
+
+static void
+do_lseek (fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+          struct fuse_file_info *fi)
+{
+  const struct handle *h = (const struct handle *) (uintptr_t) fi->fh;
+  uint64_t size = h->text_only ? h->text.len : h->size;
+  uint64_t at = (uint64_t) off;
+  struct err e = { 0 };
+
+  if (whence != SEEK_DATA && whence != SEEK_HOLE)
+    fuse_reply_err (req, EINVAL);
+  else if (off < 0 || at >= size)
+    fuse_reply_err (req, ENXIO);
+  else if (h->text_only)
+    fuse_reply_lseek (req, whence == SEEK_DATA ? off : (off_t) size);
+  else if (seek_raw (req, h, whence == SEEK_HOLE, &at, &e) == -1)
+    reply_error (req, ino, &e);
+  else if (whence == SEEK_DATA && at >= size)
+    fuse_reply_err (req, ENXIO);
+  else
+    fuse_reply_lseek (req, (off_t) MIN (at, size));
+}
+
+/* --- attributes --------------------------------------------------------- */
+
+static void
+do_getattr (fuse_req_t req, fuse_ino_t ino,
+            struct fuse_file_info *fi unused_arg)
+{
+  struct served *fs = served (req);
+  struct node_attr a;
+  struct stat st;
+  struct err e = { 0 };
+
+  if (tree_getattr (fs->tree, ino, &a, &e) == -1) {
+    reply_error (req, ino, &e);
+    return;
+  }
+  st = to_stat (fs, &a);
+  fuse_reply_attr (req, &st, attr_timeout (&a));
+}
+
+static void
+do_readlink (fuse_req_t req, fuse_ino_t ino)
+{
+  CLEANUP_BUF struct buf target = { 0 };
+  struct err e = { 0 };
+
+  if (tree_readlink (served (req)->tree, ino, &target, &e) == -1)
+    reply_error (req, ino, &e);
+  else
+    fuse_reply_readlink (req, buf_str (&target));
+}
+
+static void
+do_statfs (fuse_req_t req, fuse_ino_t ino unused_arg)
+{
+  struct statvfs v = { .f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255 };
+
+  v.f_blocks = div_up (tree_disk_size (served (req)->tree), v.f_frsize);
+  fuse_reply_statfs (req, &v);
+}
+
+/* --- extended attributes ------------------------------------------------ */
+
+struct wanted {
+  const char *name;
+  struct buf value;
+  bool found;
+};
+
+static int
+see_wanted (void *arg, const char *name, const void *value, size_t len)
+{
+  struct wanted *w = arg;
+
+  if (strcmp (name, w->name))
+    return 0;
+  w->found = true;
+  buf_add (&w->value, value, len);
+  return 1;
+}
+
+static int
+see_name (void *arg, const char *name, const void *value unused_arg,
+          size_t len unused_arg)
+{
+  buf_add (arg, name, strlen (name) + 1);
+  return 0;
+}
+
+/* The size protocol of xattr calls: SIZE 0 asks how much it is. */
+static void
+reply_xattr (fuse_req_t req, const struct buf *value, size_t size)
+{
+  if (value->failed)
+    fuse_reply_err (req, ENOMEM);
+  else if (size == 0)
+    fuse_reply_xattr (req, value->len);
+  else if (value->len > size)
+    fuse_reply_err (req, ERANGE);
+  else
+    fuse_reply_buf (req, buf_str (value), value->len);
+}
+
+/* Computing means evaluating the finding; the value is read in the reply. */
+static void
+getxattr_compute (struct task *t)
+{
+  struct op *op = (struct op *) t;
+  struct buf text = { 0 };
+
+  if (!tree_ready (op->fs->tree, t->node) &&
+      tree_read_finding (op->fs->tree, t->node, &text, &op->err) == 0)
+    op->err.code = 0;
+  buf_free (&text);
+}
+
+static void
+getxattr_reply (struct task *t)
+{
+  struct op *op = (struct op *) t;
+  struct wanted w = { .name = op->name };
+
+  if (op->err.code == 0 &&
+      tree_xattrs (op->fs->tree, t->node, see_wanted, &w, &op->err) == 0)
+    op->err.code = 0;
+  if (w.found)
+    reply_xattr (t->req, &w.value, op->size);
+  else if (op->err.code)
+    reply_error (t->req, t->node, &op->err);
+  else
+    fuse_reply_err (t->req, ENODATA);
+  buf_free (&w.value);
+}
+
+static bool
+is_unread_finding (struct served *fs, fuse_ino_t ino)
+{
+  struct node_attr a;
+  struct err e;
+
+  return !tree_ready (fs->tree, ino) &&
+         tree_getattr (fs->tree, ino, &a, &e) == 0 && a.finding;
+}
+
+/* ls -l asks every file for security.selinux and the like: only who asks for
+ * the reason of a finding evaluates it.  A directory has none. */
+static void
+do_getxattr (fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+  struct served *fs = served (req);
+
+  if (!tree_ready (fs->tree, ino) &&
+      (strcmp (name, REASON) || !is_unread_finding (fs, ino))) {
+    fuse_reply_err (req, ENODATA);
+    return;
+  }
+  op_start (req, ino, name, NULL, size, getxattr_compute, getxattr_reply);
+}
+
+static void
+do_listxattr (fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+  CLEANUP_BUF struct buf names = { 0 };
+  struct served *fs = served (req);
+  struct err e = { 0 };
+
+  if (tree_ready (fs->tree, ino) &&
+      tree_xattrs (fs->tree, ino, see_name, &names, &e) == -1)
+    reply_error (req, ino, &e);
+  else
+    reply_xattr (req, &names, size);
+}
+
+/* --- directories -------------------------------------------------------- */
+
+/* One entry into the reply; 0: it does not fit.  INDEX counts "." and "..",
+ * and the offset of an entry is where the next one starts. */
+static size_t
+add_plain (fuse_req_t req, char *to, size_t room, const char *name,
+           node_id id, unsigned type, size_t index)
+{
+  struct stat st = { .st_ino = id, .st_mode = (mode_t) DTTOIF (type) };
+  size_t need;
+
+  need = fuse_add_direntry (req, to, room, name, &st, (off_t) index + 1);
+  return need <= room ? need : 0;
+}
+
+/* With attributes, which saves the kernel a lookup.  Where they cannot be had
+ * (or for "." and "..") the entry goes without: node 0 says so. */
+static size_t
+add_plus (fuse_req_t req, char *to, size_t room, const char *name, node_id id,
+          unsigned type, size_t index)
+{
+  struct served *fs = served (req);
+  struct fuse_entry_param entry = { .attr.st_ino = id };
+  struct node_attr a;
+  struct err e;
+  size_t need;
+
+  entry.attr.st_mode = (mode_t) DTTOIF (type);
+  if (index >= 2 && tree_getattr (fs->tree, id, &a, &e) == 0)
+    entry = to_entry (fs, &a);
+  need = fuse_add_direntry_plus (req, to, room, name, &entry,
+                                 (off_t) index + 1);
+  return need <= room ? need : 0;
+}
+
+typedef size_t add_fn (fuse_req_t req, char *to, size_t room,
+                       const char *name, node_id id, unsigned type,
+                       size_t index);
+
+static size_t
+add_nth (fuse_req_t req, add_fn *add, const struct handle *h, size_t index,
+         char *to, size_t room)
+{
+  const struct entry *entry;
+
+  if (index == 0)
+    return add (req, to, room, ".", h->id, DT_DIR, index);
+  if (index == 1) /* the kernel knows better, and asks nobody */
+    return add (req, to, room, "..", NODE_ROOT, DT_DIR, index);
+  entry = &h->entries.items[index - 2];
+  return add (req, to, room, handle_name (h, index - 2), entry->id,
+              entry->type, index);
+}
+
+static void
+fill (fuse_req_t req, add_fn *add, const struct handle *h, size_t size,
+      off_t off)
+{
+  CLEANUP_FREE char *reply = malloc (size);
+  size_t used = 0, n;
+
+  if (!reply) {
+    fuse_reply_err (req, ENOMEM);
+    return;
+  }
+  for (size_t i = (size_t) off; i < h->entries.len + 2; i++) {
+    n = add_nth (req, add, h, i, reply + used, size - used);
+    if (n == 0)
+      break;
+    used += n;
+  }
+  fuse_reply_buf (req, reply, used);
+}
+
+static void
+do_readdir (fuse_req_t req, fuse_ino_t ino unused_arg, size_t size, off_t off,
+            struct fuse_file_info *fi)
+{
+  fill (req, add_plain, (struct handle *) (uintptr_t) fi->fh, size, off);
+}
+
+static void
+do_readdirplus (fuse_req_t req, fuse_ino_t ino unused_arg, size_t size,
+                off_t off, struct fuse_file_info *fi)
+{
+  fill (req, add_plus, (struct handle *) (uintptr_t) fi->fh, size, off);
+}
+
+/* --- the connection ----------------------------------------------------- */
+
+static void
+want (struct fuse_conn_info *conn, unsigned capabilities)
+{
+  conn->want |= conn->capable & capabilities;
+}
+
+static void
+do_init (void *userdata, struct fuse_conn_info *conn)
+{
+  struct served *fs = userdata;
+
+  /* The image does not change: no cache is to be dropped because a time
+   * did. */
+  conn->want &= ~(unsigned) FUSE_CAP_AUTO_INVAL_DATA;
+  want (conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
+                  FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
+                  FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_SPLICE_WRITE |
+                  FUSE_CAP_SPLICE_MOVE);
+  fuse_apply_conn_info_opts (fs->options->connection, conn);
+  conn->want &= ~(unsigned) FUSE_CAP_WRITEBACK_CACHE;
+  conn->max_read = fs->options->max_read; /* as libfuse insists */
+  fs->ready (fs);
+}
+
+/* --- what writes -------------------------------------------------------- */
+
+/* The kernel refuses these on a read-only mount, but root can remount it. */
+#define REFUSE(name, ...)                                                     \
+  static void name (fuse_req_t req, fuse_ino_t ino unused_arg, __VA_ARGS__)   \
+  {                                                                           \
+    fuse_reply_err (req, EROFS);                                              \
+  }
+#define U unused_arg
+REFUSE (do_setattr, struct stat *s U, int set U, struct fuse_file_info *f U)
+REFUSE (do_mknod, const char *name U, mode_t mode U, dev_t dev U)
+REFUSE (do_mkdir, const char *name U, mode_t mode U)
+REFUSE (do_remove, const char *name U) /* unlink, rmdir, removexattr */
+REFUSE (do_rename, const char *name U, fuse_ino_t to U, const char *as U,
+        unsigned flags U)
+REFUSE (do_link, fuse_ino_t to U, const char *name U)
+REFUSE (do_write, const char *data U, size_t len U, off_t off U,
+        struct fuse_file_info *fi U)
+REFUSE (do_create, const char *name U, mode_t mode U,
+        struct fuse_file_info *fi U)
+REFUSE (do_setxattr, const char *name U, const char *value U, size_t len U,
+        int flags U)
+REFUSE (do_fallocate, int mode U, off_t off U, off_t len U,
+        struct fuse_file_info *fi U)
+#undef U
+
+static void
+do_symlink (fuse_req_t req, const char *target unused_arg,
+            fuse_ino_t parent unused_arg, const char *name unused_arg)
+{
+  fuse_reply_err (req, EROFS);
+}
+
+const struct fuse_lowlevel_ops fuse_ops = {
+  .init = do_init,
+  .lookup = do_lookup,
+  .getattr = do_getattr,
+  .readlink = do_readlink,
+  .open = do_open,
+  .read = do_read,
+  .lseek = do_lseek,
+  .release = do_release,
+  .opendir = do_opendir,
+  .readdir = do_readdir,
+  .readdirplus = do_readdirplus,
+  .releasedir = do_release,
+  .statfs = do_statfs,
+  .getxattr = do_getxattr,
+  .listxattr = do_listxattr,
+
+  .setattr = do_setattr,
+  .mknod = do_mknod,
+  .mkdir = do_mkdir,
+  .unlink = do_remove,
+  .rmdir = do_remove,
+  .symlink = do_symlink,
+  .rename = do_rename,
+  .link = do_link,
+  .write = do_write,
+  .create = do_create,
+  .setxattr = do_setxattr,
+  .removexattr = do_remove,
+  .fallocate = do_fallocate,
+};

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "front/handle.h"
+
+void
+handles_init (struct handles *hs)
+{
+  pthread_mutex_init (&hs->lock, NULL);
+  hs->all = NULL;
+}
+
+void
+handles_destroy (struct handles *hs)
+{
+  while (hs->all)
+    handle_free (hs, hs->all);
+  pthread_mutex_destroy (&hs->lock);
+}
+
+struct handle *
+handle_new (struct handles *hs, node_id id, struct err *e)
+{
+  struct handle *h = calloc (1, sizeof *h);
+
+  if (!h) {
+    err_set (e, ENOMEM, "out of memory");
+    return NULL;
+  }
+  h->id = id;
+  LOCK_SCOPE (&hs->lock);
+  h->next = hs->all;
+  h->prev = &hs->all;
+  if (h->next)
+    h->next->prev = &h->next;
+  hs->all = h;
+  return h;
+}
+
+void
+handle_free (struct handles *hs, struct handle *h)
+{
+  if (!h)
+    return;
+  pthread_mutex_lock (&hs->lock);
+  *h->prev = h->next;
+  if (h->next)
+    h->next->prev = h->prev;
+  pthread_mutex_unlock (&hs->lock);
+  buf_free (&h->text);
+  buf_free (&h->names);
+  free (h->entries.items);
+  free (h);
+}
+
+int
+handle_read_finding (struct handle *h, struct tree *t, struct err *e)
+{
+  h->text_only = true;
+  return tree_read_finding (t, h->id, &h->text, e);
+}
+
+static int
+add_entry (void *arg, const char *name, size_t len, node_id id, unsigned type)
+{
+  struct handle *h = arg;
+  size_t at = h->names.len;
+
+  buf_add (&h->names, name, len);
+  buf_add (&h->names, "", 1);
+  if (entry_vec_push (&h->entries, (struct entry){ at, id, type }) == -1)
+    h->names.failed = true;
+  return h->names.failed;
+}
+
+int
+handle_read_directory (struct handle *h, struct tree *t, struct err *e)
+{
+  if (tree_readdir (t, h->id, add_entry, h, e) == -1)
+    return -1;
+  return buf_check (&h->names, e);
+}

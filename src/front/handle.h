@@ -1,0 +1,58 @@
+/* xrayfs: open files and directories
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A handle does not change after open, so it needs no lock; the kernel
+ * releases it after the last operation on it.  All handles are on a list,
+ * since a mount can end without the kernel releasing them.
+ */
+#ifndef XRAYFS_FRONT_HANDLE_H
+#define XRAYFS_FRONT_HANDLE_H
+
+#include <pthread.h>
+
+#include "base/vec.h"
+#include "tree/tree.h"
+
+struct entry {
+  size_t name; /* offset in names */
+  node_id id;
+  unsigned type; /* DT_* */
+};
+DEFINE_VEC (entry_vec, struct entry)
+
+struct handle {
+  struct handle *next, **prev;
+  node_id id;
+  bool text_only;    /* a finding: all of it is in text */
+  struct buf text;   /* the snapshot of a finding */
+  uint64_t size;     /* raw bytes: length of the file */
+  struct buf names;  /* a directory: NUL-terminated names */
+  struct entry_vec entries;
+};
+
+struct handles {
+  pthread_mutex_t lock;
+  struct handle *all;
+};
+
+void handles_init (struct handles *hs) nonnull (1);
+void handles_destroy (struct handles *hs) nonnull (1); /* frees all */
+
+/* NULL and ENOMEM. */
+struct handle *handle_new (struct handles *hs, node_id id, struct err *e)
+    nonnull (1, 3);
+void handle_free (struct handles *hs, struct handle *h); /* NULL is fine */
+
+/* Fills H from the tree: a finding's text, a directory's entries. */
+int handle_read_finding (struct handle *h, struct tree *t, struct err *e)
+    must_check;
+int handle_read_directory (struct handle *h, struct tree *t, struct err *e)
+    must_check;
+
+static inline const char *
+handle_name (const struct handle *h, size_t i)
+{
+  return buf_str (&h->names) + h->entries.items[i].name;
+}
+
+#endif

@@ -1,0 +1,80 @@
+/* xrayfs: the guest's tree
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A root filesystem with others mounted on directories in it, and the one
+ * place that walks paths.  Symbolic links are followed inside the tree, as
+ * the guest would: an absolute target starts at its root, and ".." of the
+ * root is the root.
+ */
+#ifndef XRAYFS_FS_VFS_H
+#define XRAYFS_FS_VFS_H
+
+#include "fs/fs.h"
+
+#define VFS_MAX_MOUNTS 256
+
+struct vfs_mount {
+  struct fs *fs;      /* borrowed */
+  uint64_t root;      /* its root: an inode of fs */
+  unsigned parent;    /* the mount it covers a directory of */
+  uint64_t point;     /* that directory's inode */
+  unsigned depth;     /* of its root, in directories below "/" */
+};
+
+struct vfs {
+  struct vfs_mount mounts[VFS_MAX_MOUNTS]; /* [0] is "/" */
+  unsigned n_mounts;
+};
+
+struct vfs_node {
+  unsigned mount;
+  uint64_t ino;
+};
+
+#define VFS_NOFOLLOW 1u /* do not follow the last component */
+
+void vfs_init (struct vfs *v, struct fs *root) nonnull (1, 2);
+
+/* Mounts FS on the directory PATH.  Errors: as vfs_walk; ENOSPC for more
+ * than VFS_MAX_MOUNTS. */
+int vfs_mount (struct vfs *v, const char *path, struct fs *fs, uint64_t root,
+               struct err *e) must_check nonnull (1, 2, 3, 5);
+
+struct vfs_node vfs_root (const struct vfs *v);
+struct fs *vfs_fs (const struct vfs *v, struct vfs_node n);
+
+/* One component, crossing mounts. */
+int vfs_lookup (const struct vfs *v, struct vfs_node dir, const char *name,
+                size_t len, struct vfs_node *ret, struct err *e) must_check;
+
+/* Walks PATH from the root.  Errors: ENOENT and ENOTDIR mean "looked, and it
+ * is not there"; ELOOP after 40 links; others "could not look". */
+int vfs_walk (const struct vfs *v, const char *path, unsigned flags,
+              struct vfs_node *ret, struct err *e) must_check
+    nonnull (1, 2, 4, 5);
+
+/* The same from directory DIR (for a relative link's target), and, if
+ * RET_PATH is not NULL, the canonical path that it led to ("/usr/lib"). */
+int vfs_walk_from (const struct vfs *v, const char *dir_path,
+                   const char *path, unsigned flags, struct vfs_node *ret,
+                   struct buf *ret_path, struct err *e) must_check;
+
+/* 1: it is there; 0: it is not; -1: could not look. */
+int vfs_exists (const struct vfs *v, const char *path, struct err *e)
+    must_check;
+
+int vfs_stat (const struct vfs *v, const char *path, unsigned flags,
+              struct fs_stat *ret, struct err *e) must_check;
+
+/* The whole regular file, if it has at most MAX bytes (else EFBIG). */
+int vfs_read (const struct vfs *v, const char *path, size_t max,
+              struct buf *ret, struct err *e) must_check;
+int vfs_read_node (const struct vfs *v, struct vfs_node n, size_t max,
+                   struct buf *ret, struct err *e) must_check;
+
+/* The entries of directory PATH; an absent one is an error (ENOENT).
+ * Entries are given as stored, mounts not crossed. */
+int vfs_list (const struct vfs *v, const char *path, fs_dirent_fn fn,
+              void *arg, struct err *e) must_check;
+
+#endif

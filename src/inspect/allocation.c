@@ -1,0 +1,118 @@
+/* xrayfs: what the allocation map says
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The bound is what `qemu-img measure -O qcow2` computes (qemu 7.2,
+ * block/qcow2.c, qcow2_measure and qcow2_calc_prealloc_size) with its default
+ * options: 64 KiB clusters, 16-bit refcounts.
+ */
+#include "base/bytes.h"
+#include "inspect/image_priv.h"
+
+#define CLUSTER (64 * KiB)
+#define TABLE_ENTRY UINT64_C (8)
+#define REFCOUNTS_PER_BLOCK (CLUSTER / 2)
+
+/* Clusters of refcount blocks and table for CLUSTERS clusters, themselves
+ * included: grows until it covers itself. */
+static uint64_t
+refcount_bytes (uint64_t clusters)
+{
+  uint64_t blocks, table, n = 0, last;
+
+  do {
+    last = n;
+    blocks = div_up (clusters + n, REFCOUNTS_PER_BLOCK);
+    table = div_up (blocks, CLUSTER / TABLE_ENTRY);
+    n = blocks + table;
+  } while (n != last);
+  return n * CLUSTER;
+}
+
+/* A qcow2 file that holds every cluster of a disk of SIZE bytes. */
+static uint64_t
+fully_allocated (uint64_t size)
+{
+  uint64_t aligned = round_up (size, CLUSTER);
+  uint64_t l2_entries = round_up (aligned / CLUSTER, CLUSTER / TABLE_ENTRY);
+  uint64_t l1_entries
+      = round_up (l2_entries * TABLE_ENTRY / CLUSTER, CLUSTER / TABLE_ENTRY);
+  uint64_t meta
+      = CLUSTER + l2_entries * TABLE_ENTRY + l1_entries * TABLE_ENTRY;
+
+  return meta + refcount_bytes ((meta + aligned) / CLUSTER) + aligned;
+}
+
+struct measure {
+  uint64_t allocated;
+  uint64_t clusters_end; /* first byte that no counted cluster covers */
+  uint64_t required;     /* bytes of clusters with data */
+};
+
+static void
+measure_extent (struct measure *m, uint64_t off, const struct extent *x,
+                bool own)
+{
+  uint64_t start = MAX (off & ~(CLUSTER - 1), m->clusters_end);
+  uint64_t end = round_up (off + x->length, CLUSTER);
+
+  if (own)
+    m->allocated += x->length;
+  if (end > start)
+    m->required += end - start;
+  m->clusters_end = MAX (m->clusters_end, end);
+}
+
+/* What counts for a format is what it allocated, and for a raw image (which
+ * has no table) the host's own holes; an overlay is looked through into its
+ * backing chain.  *RET_OWN: not from a backing file. */
+static int
+map_for_measure (struct block *disk, uint64_t off, struct extent *ret,
+                 bool *ret_own, struct err *e)
+{
+  uint64_t len = disk->size - off;
+  struct block *b = disk;
+  struct extent x;
+
+  *ret_own = true;
+  for (;;) {
+    if (block_map (b, off, len, &x, e) == -1)
+      return -1;
+    if (x.kind != EXTENT_DATA || x.lower == b
+        || (!x.lower->ops->bid && b->ops->info))
+      break;
+    *ret_own = *ret_own && !x.lower->ops->bid;
+    b = x.lower;
+    off = x.offset;
+    len = x.length;
+  }
+  *ret = x;
+  return 0;
+}
+
+int
+allocation_compute (void *arg, struct err *e)
+{
+  struct image *img = arg;
+  struct measure m = { 0 };
+  uint64_t size = img->disk->size;
+  struct extent x;
+  bool own;
+
+  if (size > (uint64_t) 1 << 60)
+    return err_set (e, EFBIG, "the disk is too large for qcow2");
+  for (uint64_t off = 0; off < size; off += x.length) {
+    if (img->disk->env->cancelled)
+      return err_set (e, ECANCELED, "cancelled");
+    if (map_for_measure (img->disk, off, &x, &own, e) == -1)
+      return -1;
+    if (x.kind == EXTENT_DATA || x.kind == EXTENT_COMPRESSED)
+      measure_extent (&m, off, &x, own);
+    lazy_progress (&img->allocation_cell, off, size);
+  }
+  img->allocation = (struct allocation){
+    .allocated = m.allocated,
+    .qcow2_size_bound
+    = fully_allocated (size) - round_up (size, CLUSTER) + m.required,
+  };
+  return 0;
+}

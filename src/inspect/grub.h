@@ -1,0 +1,38 @@
+/* xrayfs: what GRUB would start
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Pure text: the GRUB manual's configuration (sections "Simple
+ * configuration", "menuentry", "The GRUB environment block") as
+ * grub-mkconfig writes it, and the Boot Loader Specification's type 1
+ * entries.  No script is run: conditions are not evaluated but for
+ * next_entry and saved_entry.
+ */
+#ifndef XRAYFS_INSPECT_GRUB_H
+#define XRAYFS_INSPECT_GRUB_H
+
+#include "base/buf.h"
+
+struct boot_entry {
+  char *title, *id;
+  char *linux_path;  /* as written, relative to GRUB's root */
+  char *initrd_path; /* all of them, separated by blanks; NULL: none */
+  char *options;     /* the kernel command line */
+};
+void boot_entry_free (struct boot_entry *b);
+
+/* The value of KEY in a GRUB environment block; NULL: not set.  The caller
+ * frees. */
+char *grub_env (const char *block, const char *key);
+
+/* The entry of grub.cfg TEXT (which is changed) that starts by default.
+ * ENV is the environment block, or NULL.  *RET_BLS: entries come from the
+ * Boot Loader Specification's files (blscfg).
+ * Returns 1: *RET is filled; 0: there is none; -1: out of memory. */
+int grub_default (char *text, const char *env, struct boot_entry *ret,
+                  bool *ret_bls, struct err *e) must_check;
+
+/* One file of loader/entries.  -1: out of memory. */
+int bls_entry (char *text, const char *id, const char *env,
+               struct boot_entry *ret, struct err *e) must_check;
+
+#endif

@@ -1,0 +1,357 @@
+/* xrayfs: which volume is the guest's root, and its tree composed by fstab
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "inspect/image_priv.h"
+
+void
+guest_free (struct guest *g)
+{
+  fact_free (&g->family);
+  buf_free (&g->fstab);
+  buf_free (&g->notes);
+  buf_free (&g->others);
+  *g = (struct guest){ 0 };
+}
+
+/* --- is it a root filesystem? ------------------------------------------- */
+
+/* A Linux root has /etc, programs, and something that says which system it
+ * is or how it starts.  A boot, home or data partition lacks one of them. */
+static const char *const programs[] = { "/bin", "/usr/bin", "/usr" };
+static const char *const identities[]
+    = { "/etc/os-release",     "/usr/lib/os-release", "/etc/lsb-release",
+        "/etc/redhat-release", "/etc/debian_version", "/etc/SuSE-release",
+        "/etc/fstab",          "/sbin/init",          "/etc/inittab",
+        "/etc/alpine-release", "/etc/system-release", "/etc/arch-release" };
+
+/* Is one of PATHS there?  Links are not followed: they may lead into
+ * another filesystem that is not composed in yet. */
+static int
+one_of (const struct vfs *v, const char *const *paths, size_t n,
+        const char **ret, struct err *e)
+{
+  struct vfs_node node;
+
+  for (size_t i = 0; i < n; i++) {
+    if (vfs_walk (v, paths[i], VFS_NOFOLLOW, &node, e) == 0) {
+      *ret = paths[i];
+      return 1;
+    }
+    if (!err_is_absent (e) && e->code != ELOOP)
+      return -1;
+    err_clear (e);
+  }
+  return 0;
+}
+
+static int
+is_root (struct guest *g, struct volume *vol, struct fs *fs, struct err *e)
+{
+  CLEANUP_FREE struct vfs *v = malloc (sizeof *v);
+  const char *program, *identity, *etc;
+  static const char *const etc_dir[] = { "/etc" };
+  int r;
+
+  if (!v)
+    return err_set (e, ENOMEM, "out of memory");
+  vfs_init (v, fs);
+  if ((r = one_of (v, etc_dir, 1, &etc, e)) != 1
+      || (r = one_of (v, programs, ARRAY_SIZE (programs), &program, e)) != 1
+      || (r = one_of (v, identities, ARRAY_SIZE (identities), &identity, e))
+             != 1) {
+    if (r == 0)
+      fact_evidence (&g->family, "%s: no root filesystem of a Linux system",
+                     vol->label);
+    return r;
+  }
+  fact_evidence (&g->family, "%s: root of a Linux system: /etc, %s and %s",
+                 vol->label, program, identity);
+  return 1;
+}
+
+/* --- devices in fstab ---------------------------------------------------- */
+
+static bool
+same (const char *a, const char *b)
+{
+  return a && b && !strcasecmp (a, b);
+}
+
+/* Partition number of a plain device name of the first disk, or -1.
+ * sda1 hda1 vda1 xvda1 nvme0n1p1 mmcblk0p1 */
+static long
+device_partition (const char *name)
+{
+  static const char *const disks[]
+      = { "sda", "hda", "vda", "xvda", "nvme0n1p", "mmcblk0p" };
+  size_t len;
+  char *end;
+  long n;
+
+  for (size_t i = 0; i < ARRAY_SIZE (disks); i++) {
+    len = strlen (disks[i]);
+    if (strncmp (name, disks[i], len) || !isdigit ((unsigned char) name[len]))
+      continue;
+    n = strtol (name + len, &end, 10);
+    if (!*end)
+      return n;
+  }
+  return -1;
+}
+
+enum tag { BY_UUID, BY_LABEL, BY_PARTUUID, BY_PARTLABEL, BY_DEVICE };
+
+/* Splits a fstab device into what it is named by and the name. */
+static enum tag
+parse_spec (const char *spec, const char **ret)
+{
+  static const struct {
+    const char *prefix;
+    enum tag tag;
+  } prefixes[] = {
+    { "UUID=", BY_UUID },
+    { "LABEL=", BY_LABEL },
+    { "PARTUUID=", BY_PARTUUID },
+    { "PARTLABEL=", BY_PARTLABEL },
+    { "/dev/disk/by-uuid/", BY_UUID },
+    { "/dev/disk/by-label/", BY_LABEL },
+    { "/dev/disk/by-partuuid/", BY_PARTUUID },
+    { "/dev/disk/by-partlabel/", BY_PARTLABEL },
+    { "/dev/", BY_DEVICE },
+  };
+
+  for (size_t i = 0; i < ARRAY_SIZE (prefixes); i++) {
+    size_t len = strlen (prefixes[i].prefix);
+    if (!strncmp (spec, prefixes[i].prefix, len)) {
+      *ret = spec + len;
+      return prefixes[i].tag;
+    }
+  }
+  *ret = spec;
+  return BY_DEVICE;
+}
+
+static bool
+volume_matches (struct volume *v, enum tag tag, const char *name,
+                struct err *e)
+{
+  const struct superblock *sb;
+
+  switch (tag) {
+  case BY_PARTUUID:
+    return same (v->partition->uuid, name);
+  case BY_PARTLABEL:
+    return v->partition->name && !strcmp (v->partition->name, name);
+  case BY_DEVICE:
+    return v->partition->number > 0
+           && device_partition (name) == (long) v->partition->number;
+  default:
+    sb = volume_superblock (v, e);
+    if (!sb) {
+      err_clear (e); /* that volume says for itself what is wrong with it */
+      return false;
+    }
+    return tag == BY_UUID ? same (sb->uuid, name)
+                          : sb->label && !strcmp (sb->label, name);
+  }
+}
+
+/* Quotes as in UUID="..." are allowed by fstab(5). */
+static struct volume *
+find_volume (struct image *img, const char *spec, struct err *e)
+{
+  const char *name;
+  enum tag tag = parse_spec (spec, &name);
+  char plain[256];
+  size_t len = strlen (name);
+
+  if (len >= 2 && name[0] == '"' && name[len - 1] == '"') {
+    name++;
+    len -= 2;
+  }
+  snprintf (plain, sizeof plain, "%.*s", (int) MIN (len, 255), name);
+  for (size_t i = 0; i < img->n_volumes; i++)
+    if (volume_matches (img->volumes[i], tag, plain, e))
+      return img->volumes[i];
+  return NULL;
+}
+
+/* --- fstab ---------------------------------------------------------------- */
+
+/* \040 and friends, fstab(5). */
+static void
+decode_octal (char *s)
+{
+  char *to = s;
+
+  for (; *s; s++) {
+    if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0'
+        && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+      *to++ = (char) ((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+      s += 3;
+    } else
+      *to++ = *s;
+  }
+  *to = '\0';
+}
+
+struct fstab {
+  struct image *image;
+  struct guest *guest;
+  struct err *err;
+};
+
+static void
+note (struct guest *g, const char *point, const char *why)
+{
+  buf_printf (&g->notes, "fstab: %s: ", point);
+  buf_add_line_text (&g->notes, why, strlen (why));
+  buf_puts (&g->notes, "\n");
+}
+
+static int
+compose (struct fstab *f, struct volume *vol, const char *point)
+{
+  struct fs *fs = volume_fs (vol, f->err);
+
+  if (fs
+      && vfs_mount (&f->guest->vfs, point, fs, fs->root, f->err) == 0)
+    return 0;
+  if (err_is_transient (f->err))
+    return -1;
+  note (f->guest, point, f->err->msg);
+  err_clear (f->err);
+  return 0;
+}
+
+static bool
+is_mount_point (const char *point)
+{
+  return point[0] == '/' && point[1] != '\0';
+}
+
+static int
+fstab_line (void *arg, char *line)
+{
+  struct fstab *f = arg;
+  char *words[6] = { 0 };
+  struct volume *vol;
+  size_t n;
+
+  n = split_words (line, words, 6);
+  if (n < 3 || words[0][0] == '#')
+    return 0;
+  decode_octal (words[0]);
+  decode_octal (words[1]);
+  vol = find_volume (f->image, words[0], f->err);
+  buf_add_line_text (&f->guest->fstab, vol ? vol->name : words[0],
+                     strlen (vol ? vol->name : words[0]));
+  for (size_t i = 1; i < n; i++) {
+    buf_puts (&f->guest->fstab, " ");
+    buf_add_line_text (&f->guest->fstab, words[i], strlen (words[i]));
+  }
+  buf_puts (&f->guest->fstab, "\n");
+  if (vol && vol != f->guest->root && is_mount_point (words[1]))
+    return compose (f, vol, words[1]);
+  return 0;
+}
+
+static int
+apply_fstab (struct image *img, struct guest *g, struct err *e)
+{
+  struct fstab f = { img, g, e };
+  CLEANUP_BUF struct buf text = { 0 };
+  int r = guest_text (&g->vfs, "/etc/fstab", &text, e);
+
+  if (r == -1 && err_is_transient (e))
+    return -1;
+  if (r == -1) {
+    note (g, "/", e->msg);
+    err_clear (e);
+    return 0;
+  }
+  if (r == 0 || !text.data)
+    return 0;
+  return each_line (text.data, fstab_line, &f) ? -1 : 0;
+}
+
+/* --- the choice ----------------------------------------------------------- */
+
+struct search {
+  struct volume *root;
+  struct buf unreadable; /* "partition 2: ntfs ...; " */
+};
+
+static void
+cleanup_search (struct search *s)
+{
+  buf_free (&s->unreadable);
+}
+
+static int
+look_at (struct guest *g, struct search *s, struct volume *vol,
+         struct err *e)
+{
+  struct fs *fs;
+  int r;
+
+  if (!volume_readable (vol, e)) {
+    if (err_is_transient (e))
+      return -1;
+    fact_evidence (&g->family, "%s", e->msg);
+    buf_printf (&s->unreadable, "%s%s", s->unreadable.len ? "; " : "",
+                e->msg);
+    err_clear (e);
+    return 0;
+  }
+  fs = volume_fs (vol, e);
+  if (!fs) {
+    err_clear (e); /* nothing there to look into */
+    return 0;
+  }
+  r = is_root (g, vol, fs, e);
+  if (r == -1 && err_is_transient (e))
+    return -1;
+  if (r == -1) {
+    fact_evidence (&g->family, "%s: %s", vol->label, e->msg);
+    buf_printf (&s->unreadable, "%s%s: %s", s->unreadable.len ? "; " : "",
+                vol->label, e->msg);
+    err_clear (e);
+    return 0;
+  }
+  if (r == 1 && !s->root)
+    s->root = vol;
+  else if (r == 1)
+    buf_printf (&g->others, "linux %s\n", vol->name);
+  return 0;
+}
+
+int
+guest_compute (void *arg, struct err *e)
+{
+  struct image *img = arg;
+  struct guest *g = &img->guest;
+  __attribute__ ((cleanup (cleanup_search))) struct search s = { 0 };
+
+  guest_free (g);
+  if (!image_table (img, e))
+    return -1;
+  for (size_t i = 0; i < img->n_volumes; i++)
+    if (look_at (g, &s, img->volumes[i], e) == -1)
+      return -1;
+  if (!s.root) {
+    if (s.unreadable.len)
+      return fact_unknown (&g->family, e, "%s", s.unreadable.data);
+    return fact_set (&g->family, e, "none");
+  }
+  vfs_init (&g->vfs, s.root->fs);
+  g->root = s.root;
+  if (apply_fstab (img, g, e) == -1 || buf_check (&g->notes, e) == -1
+      || buf_check (&g->fstab, e) == -1)
+    return -1;
+  return fact_set (&g->family, e, "linux");
+}

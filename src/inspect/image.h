@@ -1,0 +1,179 @@
+/* xrayfs: typed facts about one image
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * `struct image` owns everything until image_close.  Each fact is computed
+ * at most once, when it is first asked for (base/lazy.h), and what is
+ * returned is const and lives as long as the image.  All functions may be
+ * called from any thread.
+ */
+#ifndef XRAYFS_INSPECT_IMAGE_H
+#define XRAYFS_INSPECT_IMAGE_H
+
+#include "base/lazy.h"
+#include "base/vec.h"
+#include "block/block.h"
+#include "fs/fs.h"
+#include "fs/vfs.h"
+#include "inspect/fact.h"
+#include "volume/volume.h"
+
+struct image;
+
+/* What is handed over by whoever has the power to open files. */
+struct image_source {
+  int fd;               /* the image, open for reading; taken over */
+  int dir_fd;           /* its directory, for references; -1: none; taken over */
+  const char *path;     /* as the user gave it: `source`, messages; copied */
+  const char *dir_path; /* absolute path of dir_fd, or NULL; copied */
+};
+
+/* Opens the container; nothing else is computed.  *RET_DAMAGED (may be NULL)
+ * tells a failure that lies in the image's bytes, which an import would meet
+ * as well, from one of this host. */
+int image_open (struct image_source *source, struct image **ret,
+                bool *ret_damaged, struct err *e) must_check;
+
+/* For tests: the same over any transport, which is taken over. */
+int image_open_block (struct block *transport, struct block_env *env,
+                      const char *path, struct image **ret, struct err *e)
+    must_check;
+
+void image_close (struct image *img); /* NULL is fine */
+
+/* From now on reads fail with ECANCELED: for a quick end. */
+void image_cancel (struct image *img);
+
+const char *image_path (const struct image *img);
+const char *image_format (const struct image *img); /* "raw", "qcow2" */
+struct block *image_disk (const struct image *img); /* the virtual disk */
+struct block *image_file (const struct image *img); /* the container's file */
+struct lazy_registry *image_running (struct image *img);
+
+/* --- the container ------------------------------------------------------ */
+
+const struct block_info *image_info (struct image *img, struct err *e);
+int image_usage (struct image *img, uint64_t *ret_length,
+                 uint64_t *ret_allocated, struct err *e) must_check;
+
+/* From one pass over the allocation map.  Cost: one map call per extent. */
+struct allocation {
+  uint64_t allocated;        /* bytes of guest data present */
+  uint64_t qcow2_size_bound; /* as `qemu-img measure -O qcow2` */
+};
+const struct allocation *image_allocation (struct image *img, struct err *e);
+
+/* What lies in the container; the kind ("zip archive") is the reason. */
+const struct fact *image_contents (struct image *img, struct err *e);
+
+/* --- volumes: partitions ------------------------------------------------ */
+
+struct volume; /* a partition, or the whole disk */
+
+const struct partition_table *image_table (struct image *img, struct err *e);
+
+/* The volumes, in the order of the table's partitions. */
+int image_volumes (struct image *img, struct volume *const **ret,
+                   size_t *ret_n, struct err *e) must_check;
+
+const char *volume_name (const struct volume *v); /* "partitions/1" */
+unsigned volume_index (const struct volume *v);   /* in image_volumes */
+const struct partition *volume_partition (const struct volume *v);
+struct block *volume_block (const struct volume *v);
+const struct superblock *volume_superblock (struct volume *v, struct err *e);
+/* Errors: ENOTSUP where there is no driver; ENOENT where there is no
+ * filesystem at all. */
+struct fs *volume_fs (struct volume *v, struct err *e);
+const struct fs_info *volume_fs_info (struct volume *v, struct err *e);
+const struct fact *volume_role (struct volume *v, struct err *e);
+/* Would this version see a root filesystem if it were in V?  false: V holds
+ * something that is not read (LVM, NTFS, LUKS ...), WHY says what. */
+bool volume_readable (struct volume *v, struct err *why);
+
+/* Are the lookups below V's files/ ready to be served at once? */
+bool image_volumes_ready (struct image *img);
+bool volume_fs_ready (struct volume *v);
+
+/* --- the guest ---------------------------------------------------------- */
+
+/* Which operating system, and its tree. */
+struct guest {
+  struct fact family; /* linux windows none unknown */
+  struct volume *root; /* NULL: none or unknown */
+  struct vfs vfs;      /* valid if root */
+  struct buf fstab;    /* resolved, one a line */
+  struct buf notes;    /* what could not be composed, one a line */
+  struct buf others;   /* further roots, one a line */
+};
+const struct guest *image_guest (struct image *img, struct err *e);
+bool image_guest_ready (struct image *img);
+
+struct os {
+  struct fact id, name, version, variant, arch, hostname, init,
+      packages_format, conflicts;
+};
+const struct os *image_os (struct image *img, struct err *e);
+
+struct kernel {
+  char *version;
+  char *image, *config, *initramfs, *modules; /* paths; NULL: not there */
+  struct fact native;
+};
+
+struct boot {
+  struct fact firmware, bootloader, default_kernel, cmdline;
+  struct kernel *kernels; /* newest first */
+  size_t n_kernels;
+  struct kernel *chosen;  /* the default kernel, or NULL */
+  bool no_initramfs;      /* the default entry loads none */
+  bool boot_code;         /* the first sector holds some: BIOS can start it */
+  bool esp;               /* there is an EFI system partition */
+};
+const struct boot *image_boot (struct image *img, struct err *e);
+
+enum virtio_driver {
+  VIRTIO_BLK,
+  VIRTIO_SCSI,
+  VIRTIO_NET,
+  VIRTIO_PCI,
+  VIRTIO_RING,
+  VIRTIO_CORE,
+  VIRTIO_CONSOLE,
+  VIRTIO_BALLOON,
+  VIRTIO_RNG,
+  VIRTIO_N
+};
+extern const char *const virtio_driver_names[VIRTIO_N]; /* "blk", ... */
+
+struct virtio {
+  struct fact has;               /* yes no unknown */
+  struct fact drivers[VIRTIO_N]; /* builtin initramfs module missing ... */
+};
+const struct virtio *image_virtio (struct image *img, struct err *e);
+/* For one kernel of image_boot, by its place there. */
+const struct virtio *image_kernel_virtio (struct image *img, size_t kernel,
+                                          struct err *e);
+
+struct cloud_init {
+  struct fact would_run; /* yes no unknown: the finding cloud_init */
+  struct fact installed, flavour, version, installed_as, enabled,
+      disabled_by, datasources, config_files;
+};
+const struct cloud_init *image_cloud_init (struct image *img, struct err *e);
+
+/* Start-up obstacles that the provider's preparation page names, each
+ * `yes` (in the way), `no`, or unknown. */
+struct obstacles {
+  struct fact root_by_device_name; /* root= or fstab by /dev/sdX */
+  struct fact fstab_other_devices; /* devices that are not in the image */
+  struct fact shadow_permissions;
+  struct fact has_run_before;      /* /var/lib/cloud/instance */
+};
+const struct obstacles *image_obstacles (struct image *img, struct err *e);
+
+/* --- problems ----------------------------------------------------------- */
+
+/* Adds "PATH: REASON" to the problems met so far, once. */
+void image_problem (struct image *img, const char *path, const char *reason);
+void image_problems (struct image *img, struct buf *ret);
+
+#endif

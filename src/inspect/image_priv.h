@@ -1,0 +1,115 @@
+/* xrayfs: what the files of inspect/ share of an image
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef XRAYFS_INSPECT_IMAGE_PRIV_H
+#define XRAYFS_INSPECT_IMAGE_PRIV_H
+
+#include "inspect/image.h"
+
+struct volume {
+  struct image *image;
+  char *name;  /* "partitions/1" */
+  char *label; /* "partition 1": the noun of messages */
+  unsigned index;
+  const struct partition *partition;
+  struct block *block;
+  struct lazy superblock_cell, fs_cell, info_cell, role_cell;
+  struct superblock *superblock;
+  struct fs *fs;
+  struct fs_info info;
+  struct fact role;
+};
+
+DEFINE_VEC (text_vec, char *)
+
+struct image {
+  struct block_env env;
+  char *path, *dir_path;
+  struct block *file, *disk;
+  struct lazy_registry running;
+
+  struct lazy info_cell, allocation_cell, contents_cell, table_cell,
+      guest_cell, os_cell, boot_cell, cloud_init_cell, obstacles_cell;
+  struct block_info info;
+  struct allocation allocation;
+  struct fact contents;
+  struct partition_table *table;
+  struct volume **volumes;
+  size_t n_volumes;
+  struct guest guest;
+  struct os os;
+  struct boot boot;
+  struct cloud_init cloud_init;
+  struct obstacles obstacles;
+
+  /* One per kernel of boot, made when boot was computed. */
+  struct kernel_virtio {
+    struct lazy cell;
+    struct image *image;
+    size_t kernel;
+    struct virtio virtio;
+  } *virtio;
+  struct kernel_virtio default_virtio;
+
+  pthread_mutex_t problems_lock;
+  struct text_vec problems;
+};
+
+/* The computations, each in the file of its name; ARG is the image (or, for
+ * virtio, the struct kernel_virtio). */
+int allocation_compute (void *arg, struct err *e);
+int contents_compute (void *arg, struct err *e);
+int layout_compute (void *arg, struct err *e);
+int guest_compute (void *arg, struct err *e);
+int os_compute (void *arg, struct err *e);
+int boot_compute (void *arg, struct err *e);
+int virtio_compute (void *arg, struct err *e);
+int cloud_init_compute (void *arg, struct err *e);
+int obstacles_compute (void *arg, struct err *e);
+
+void layout_free (struct image *img);
+void guest_free (struct guest *g);
+void os_free (struct os *os);
+void boot_free (struct boot *b);
+void virtio_free (struct virtio *v);
+void cloud_init_free (struct cloud_init *c);
+void obstacles_free (struct obstacles *o);
+
+/* --- helpers for reading the guest -------------------------------------- */
+
+#define TEXT_FILE_MAX ((size_t) 4 << 20)
+
+/* Reads a text file.  1: read into RET; 0: it is not there; -1: could not
+ * look. */
+int guest_text (const struct vfs *v, const char *path, struct buf *ret,
+                struct err *e) must_check;
+
+/* The value of KEY in TEXT of KEY=VALUE lines as os-release and /etc/default
+ * have them (quotes and backslashes taken away); NULL: not there.  The last
+ * one counts.  The caller frees. */
+char *shell_value (const char *text, const char *key);
+
+/* Calls FN for each line of TEXT, which it cuts at newlines (and changes).
+ * Non-zero stops. */
+int each_line (char *text, int (*fn) (void *arg, char *line), void *arg);
+
+/* Splits LINE at blanks into at most MAX words; returns their number. */
+size_t split_words (char *line, char **words, size_t max);
+
+/* The names in a directory that begin with PREFIX and end with SUFFIX,
+ * sorted as strcmp does; none if the directory is not there.  Collected
+ * first: the filesystem may not be asked from within its own listing. */
+struct names {
+  const char *prefix, *suffix;
+  struct text_vec list;
+  bool failed;
+};
+int names_in (const struct vfs *v, const char *dir, struct names *n,
+              struct err *e) must_check;
+void names_free (struct names *n);
+#define CLEANUP_NAMES __attribute__ ((cleanup (names_free)))
+
+/* Compares versions as `sort -V` does: numbers by value. */
+#define version_compare strverscmp
+
+#endif

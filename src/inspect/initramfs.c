@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "inspect/initramfs.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+#define CHUNK (256 * KiB)
+/* Limits against an image that wants to keep us busy: real initramfs have up
+ * to some 20,000 entries and a few hundred MiB. */
+#define MAX_ENTRIES 500000
+#define MAX_UNPACKED (8 * GiB)
+#define MAX_SEGMENTS 64
+#define MAX_TEXT (8 * MiB)
+
+/* The cpio trailer: a 110-byte header and the name "TRAILER!!!" with its
+ * NUL, filled up to a multiple of 4. */
+#define TRAILER_SIZE 124
+
+void
+initramfs_free (struct initramfs *i)
+{
+  for (size_t k = 0; k < i->modules.len; k++)
+    free (i->modules.items[k]);
+  free (i->modules.items);
+  buf_free (&i->modprobe);
+  buf_free (&i->modules_dep);
+  buf_free (&i->builtin);
+  buf_free (&i->layout);
+  *i = (struct initramfs){ 0 };
+}
+
+/* --- module names ----------------------------------------------------------- */
+
+bool
+module_name (const char *path, size_t len, char *to, size_t size)
+{
+  static const char *const endings[]
+      = { ".ko", ".ko.gz", ".ko.xz", ".ko.zst", ".ko.bz2", ".ko.lzma" };
+  const char *base = memrchr (path, '/', len);
+  size_t n = base ? len - (size_t) (++base - path) : len, cut = 0;
+
+  base = base ? base : path;
+  for (size_t i = 0; i < ARRAY_SIZE (endings); i++) {
+    size_t l = strlen (endings[i]);
+    if (n > l && !memcmp (base + n - l, endings[i], l))
+      cut = l;
+  }
+  if (cut == 0 || n - cut >= size)
+    return false;
+  for (size_t i = 0; i < n - cut; i++)
+    to[i] = base[i] == '-' ? '_' : base[i];
+  to[n - cut] = '\0';
+  return true;
+}
+
+static int
+compare_names (const void *a, const void *b)
+{
+  return strcmp (*(char *const *) a, *(char *const *) b);
+}
+
+bool
+initramfs_has (const struct initramfs *i, const char *module)
+{
+  return i->modules.len
+         && bsearch (&module, i->modules.items, i->modules.len,
+                     sizeof (char *), compare_names);
+}
+
+/* --- one cpio archive --------------------------------------------------------- */
+
+struct reader {
+  const struct initramfs_source *source;
+  const char *version;
+  void (*fn) (void *, const char *);
+  void *fn_arg;
+  struct initramfs *out;
+  struct err *err;
+  uint64_t unpacked;
+};
+
+/* "./usr/lib/modules/6.1/kernel/x.ko" -> "kernel/x.ko" if it is VERSION's. */
+static const char *
+below_modules (const char *name, const char *version)
+{
+  size_t len = strlen (version);
+
+  if (!strncmp (name, "usr/", 4))
+    name += 4;
+  if (strncmp (name, "lib/modules/", 12) || strncmp (name + 12, version, len)
+      || name[12 + len] != '/')
+    return NULL;
+  return name + 12 + len + 1;
+}
+
+static bool
+is_modprobe_config (const char *name)
+{
+  size_t len = strlen (name);
+
+  if (!strncmp (name, "usr/", 4)) {
+    name += 4;
+    len -= 4;
+  }
+  return len > 5 && !strcmp (name + len - 5, ".conf")
+         && (!strncmp (name, "etc/modprobe.d/", 15)
+             || !strncmp (name, "lib/modprobe.d/", 15)
+             || !strncmp (name, "run/modprobe.d/", 15));
+}
+
+static int
+archive_error (struct archive *a, struct err *e, const char *what)
+{
+  /* Our own reader's error came first, if there was one. */
+  if (e->code)
+    return err_in (e, "%s", what);
+  return err_set (e, EIO, "%s: %s", what,
+                  archive_error_string (a) ? archive_error_string (a)
+                                           : "damaged");
+}
+
+static int
+read_text (struct reader *r, struct archive *a, int64_t size, struct buf *to)
+{
+  char *data;
+  la_ssize_t n;
+
+  if (size < 0 || (uint64_t) size + to->len > MAX_TEXT)
+    return err_set (r->err, EFBIG, "a configuration file is too large");
+  data = buf_reserve (to, (size_t) size + 1);
+  if (!data)
+    return err_set (r->err, ENOMEM, "out of memory");
+  n = archive_read_data (a, data, (size_t) size);
+  if (n < 0)
+    return archive_error (a, r->err, "cpio");
+  to->len += (size_t) n;
+  buf_puts (to, "\n");
+  return 0;
+}
+
+static int
+add_module (struct reader *r, const char *path)
+{
+  char name[128], *copy;
+
+  if (!module_name (path, strlen (path), name, sizeof name))
+    return 0;
+  copy = strdup (name);
+  if (!copy || name_vec_push (&r->out->modules, copy) == -1) {
+    free (copy);
+    return err_set (r->err, ENOMEM, "out of memory");
+  }
+  return 0;
+}
+
+static int
+take_entry (struct reader *r, struct archive *a, struct archive_entry *entry)
+{
+  const char *name = archive_entry_pathname (entry), *below;
+  bool regular = archive_entry_filetype (entry) == AE_IFREG;
+
+  if (!name)
+    return 0;
+  if (r->fn)
+    r->fn (r->fn_arg, name);
+  while (!strncmp (name, "./", 2) || *name == '/')
+    name += *name == '/' ? 1 : 2;
+  below = below_modules (name, r->version);
+  if (below && !strcmp (below, "modules.dep") && regular) {
+    buf_reset (&r->out->modules_dep);
+    return read_text (r, a, archive_entry_size (entry),
+                      &r->out->modules_dep);
+  }
+  if (below && !strcmp (below, "modules.builtin") && regular) {
+    buf_reset (&r->out->builtin);
+    return read_text (r, a, archive_entry_size (entry), &r->out->builtin);
+  }
+  if (below)
+    return add_module (r, below);
+  if (is_modprobe_config (name) && regular)
+    return read_text (r, a, archive_entry_size (entry), &r->out->modprobe);
+  if (!strcmp (name, "squash-root.img") || !strcmp (name, "squashfs-root.img")
+      || !strcmp (name, "squash/root.img"))
+    r->out->squashed = true;
+  return 0;
+}
+
+/* Bytes that a cpio is read from: the file itself, or what a decompressor
+ * delivers.  OFFSET counts them from the start of this archive; the last
+ * piece is kept, so that the next archive can start inside it. */
+struct feed {
+  struct reader *r;
+  struct archive *inner; /* a decompressor; NULL: the file */
+  uint64_t file_off;     /* of the next read from the file */
+  char *chunk;
+  size_t have;      /* bytes in the piece last delivered */
+  const char *data; /* that piece */
+  size_t pending;   /* bytes at its end that were not used: give them first */
+  uint64_t delivered;
+};
+
+static la_ssize_t
+feed_more (struct feed *f)
+{
+  const struct initramfs_source *s = f->r->source;
+  la_ssize_t n;
+  size_t got;
+
+  if (f->inner) {
+    n = archive_read_data (f->inner, f->chunk, CHUNK);
+    if (n < 0)
+      return archive_error (f->inner, f->r->err, "decompression");
+    if ((f->r->unpacked += (uint64_t) n) > MAX_UNPACKED)
+      return err_set (f->r->err, EFBIG, "unpacks to more than %" PRIu64
+                      " bytes", (uint64_t) MAX_UNPACKED);
+    return n;
+  }
+  if (s->pread (s->arg, f->chunk, CHUNK, f->file_off, &got, f->r->err) == -1)
+    return -1;
+  f->file_off += got;
+  return (la_ssize_t) got;
+}
+
+static la_ssize_t
+feed_read (struct archive *a, void *arg, const void **ret)
+{
+  struct feed *f = arg;
+  la_ssize_t n;
+
+  if (f->pending) {
+    f->data += f->have - f->pending;
+    f->have = f->pending;
+    f->pending = 0;
+    n = (la_ssize_t) f->have;
+  } else {
+    n = feed_more (f);
+    if (n < 0) {
+      archive_set_error (a, EIO, "%s", f->r->err->msg);
+      return ARCHIVE_FATAL;
+    }
+    f->data = f->chunk;
+    f->have = (size_t) n;
+  }
+  *ret = f->data;
+  f->delivered += (uint64_t) n;
+  return n;
+}
+
+static int
+read_entries (struct reader *r, struct archive *a, size_t *ret_n)
+{
+  struct archive_entry *entry;
+  int status;
+
+  while ((status = archive_read_next_header (a, &entry)) == ARCHIVE_OK
+         || status == ARCHIVE_WARN) {
+    if (++r->out->entries > MAX_ENTRIES)
+      return err_set (r->err, EFBIG, "more than %d entries", MAX_ENTRIES);
+    ++*ret_n;
+    if (take_entry (r, a, entry) == -1)
+      return -1;
+  }
+  return status == ARCHIVE_EOF ? 0 : archive_error (a, r->err, "cpio");
+}
+
+static void
+cleanup_archive (struct archive **a)
+{
+  if (*a)
+    archive_read_free (*a);
+}
+#define CLEANUP_ARCHIVE __attribute__ ((cleanup (cleanup_archive)))
+
+/* Reads one archive from the feed, which then stands behind its trailer.
+ * *RET_LENGTH: its bytes; *RET_N: its entries. */
+static int
+read_cpio (struct feed *f, uint64_t *ret_length, size_t *ret_n)
+{
+  CLEANUP_ARCHIVE struct archive *a = archive_read_new ();
+  uint64_t end;
+
+  f->delivered = 0;
+  if (!a || archive_read_support_format_cpio (a) != ARCHIVE_OK)
+    return err_set (f->r->err, ENOMEM, "out of memory");
+  if (archive_read_open (a, f, NULL, feed_read, NULL) != ARCHIVE_OK)
+    return archive_error (a, f->r->err, "cpio");
+  if (read_entries (f->r, a, ret_n) == -1)
+    return -1;
+  end = (uint64_t) archive_read_header_position (a) + TRAILER_SIZE;
+  /* libarchive asks only for what it needs, so the trailer's end lies in
+   * the piece last delivered, or the archive has none. */
+  if (end > f->delivered || f->delivered - end > f->have)
+    end = f->delivered;
+  f->pending = (size_t) (f->delivered - end);
+  *ret_length = end;
+  return 0;
+}
+
+/* The next byte that is not padding: zeros may stand between archives.
+ * Returns 1 if there is one, 0 at the end. */
+static int
+skip_padding (struct feed *f)
+{
+  for (;;) {
+    const char *p = f->data + f->have - f->pending;
+    size_t zeros = 0;
+
+    while (zeros < f->pending && p[zeros] == 0)
+      zeros++;
+    f->pending -= zeros;
+    if (f->pending)
+      return 1;
+    la_ssize_t n = feed_more (f);
+    if (n <= 0)
+      return (int) n;
+    f->data = f->chunk;
+    f->have = f->pending = (size_t) n;
+  }
+}
+
+/* --- segments ------------------------------------------------------------------ */
+
+static const struct compression {
+  const char *name, *magic;
+  unsigned len;
+  int (*support) (struct archive *);
+} compressions[] = {
+  { "gzip", "\x1f\x8b", 2, archive_read_support_filter_gzip },
+  { "xz", "\xfd" "7zXZ\0", 6, archive_read_support_filter_xz },
+  { "zstd", "\x28\xb5\x2f\xfd", 4, archive_read_support_filter_zstd },
+  { "bzip2", "BZh", 3, archive_read_support_filter_bzip2 },
+  { "lzma", "\x5d\0\0", 3, archive_read_support_filter_lzma },
+  { "lz4", "\x02\x21\x4c\x18", 4, archive_read_support_filter_lz4 },
+  { "lz4", "\x04\x22\x4d\x18", 4, archive_read_support_filter_lz4 },
+  { "lzo", "\x89LZO", 4, NULL }, /* libarchive would start a program */
+};
+
+static const struct compression *
+compression_of (const char *p, size_t len)
+{
+  for (size_t i = 0; i < ARRAY_SIZE (compressions); i++)
+    if (len >= compressions[i].len
+        && !memcmp (p, compressions[i].magic, compressions[i].len))
+      return &compressions[i];
+  return NULL;
+}
+
+static bool
+is_cpio (const char *p, size_t len)
+{
+  return len >= 6 && (!memcmp (p, "070701", 6) || !memcmp (p, "070702", 6));
+}
+
+struct compressed_source {
+  struct reader *r;
+  uint64_t off;
+  char *chunk;
+};
+
+static la_ssize_t
+compressed_read (struct archive *a, void *arg, const void **ret)
+{
+  struct compressed_source *c = arg;
+  const struct initramfs_source *s = c->r->source;
+  size_t got;
+
+  if (s->pread (s->arg, c->chunk, CHUNK, c->off, &got, c->r->err) == -1) {
+    archive_set_error (a, EIO, "%s", c->r->err->msg);
+    return ARCHIVE_FATAL;
+  }
+  c->off += got;
+  if (s->progress)
+    s->progress (s->arg, c->off, s->size);
+  *ret = c->chunk;
+  return (la_ssize_t) got;
+}
+
+static int
+open_decompressor (struct archive *a, const struct compression *c,
+                   struct compressed_source *src)
+{
+  struct archive_entry *entry;
+
+  if (c->support (a) != ARCHIVE_OK
+      || archive_read_support_format_raw (a) != ARCHIVE_OK
+      || archive_read_open (a, src, NULL, compressed_read, NULL)
+             != ARCHIVE_OK
+      || archive_read_next_header (a, &entry) != ARCHIVE_OK)
+    return archive_error (a, src->r->err, c->name);
+  return 0;
+}
+
+/* A compressed segment at OFF; inside, one cpio or several. */
+static int
+read_compressed (struct reader *r, const struct compression *c, uint64_t off,
+                 uint64_t *ret_length)
+{
+  CLEANUP_ARCHIVE struct archive *inner = archive_read_new ();
+  CLEANUP_FREE char *in = malloc (CHUNK), *out = malloc (CHUNK);
+  struct compressed_source src = { r, off, in };
+  struct feed f = { .r = r, .inner = inner, .chunk = out };
+  uint64_t length;
+  size_t n = 0;
+  int more;
+
+  if (!inner || !in || !out)
+    return err_set (r->err, ENOMEM, "out of memory");
+  if (!c->support)
+    return err_set (r->err, ENOTSUP, "%s compression is not read", c->name);
+  if (open_decompressor (inner, c, &src) == -1)
+    return -1;
+  f.data = out;
+  while ((more = skip_padding (&f)) == 1) {
+    if (f.pending >= 6 && !is_cpio (f.data + f.have - f.pending, f.pending))
+      return err_set (r->err, EINVAL, "no cpio archive in %s", c->name);
+    if (read_cpio (&f, &length, &n) == -1)
+      return err_in (r->err, "%s", c->name);
+  }
+  if (more == -1)
+    return -1;
+  if (n == 0)
+    return err_set (r->err, EINVAL, "no cpio archive in %s", c->name);
+  *ret_length = (uint64_t) archive_filter_bytes (inner, -1);
+  buf_printf (&r->out->layout,
+              "at %" PRIu64 ": cpio in %s, %" PRIu64 " bytes, %zu entries\n",
+              off, c->name, *ret_length, n);
+  return 0;
+}
+
+static int
+read_plain (struct reader *r, uint64_t off, uint64_t *ret_length)
+{
+  CLEANUP_FREE char *chunk = malloc (CHUNK);
+  struct feed f = { .r = r, .file_off = off, .chunk = chunk, .data = chunk };
+  size_t n = 0;
+
+  if (!chunk)
+    return err_set (r->err, ENOMEM, "out of memory");
+  if (read_cpio (&f, ret_length, &n) == -1)
+    return -1;
+  buf_printf (&r->out->layout,
+              "at %" PRIu64 ": cpio, %" PRIu64 " bytes, %zu entries\n", off,
+              *ret_length, n);
+  return 0;
+}
+
+/* Moves *OFF over padding; false at the end of the file.  HEAD gets the
+ * first bytes that are there. */
+static int
+next_segment (struct reader *r, uint64_t *off, char *head, size_t *ret_len)
+{
+  const struct initramfs_source *s = r->source;
+  CLEANUP_FREE char *chunk = malloc (CHUNK);
+  size_t got, i;
+
+  if (!chunk)
+    return err_set (r->err, ENOMEM, "out of memory");
+  while (*off < s->size) {
+    if (s->pread (s->arg, chunk, CHUNK, *off, &got, r->err) == -1)
+      return -1;
+    for (i = 0; i < got && chunk[i] == 0; i++)
+      ;
+    *off += i;
+    if (got == 0)
+      break;
+    if (i == got)
+      continue;
+    if (i > got - MIN (16, got) && i > 0)
+      continue; /* read again from there, to have the whole magic */
+    *ret_len = MIN (16, got - i);
+    memcpy (head, chunk + i, *ret_len);
+    return 1;
+  }
+  return 0;
+}
+
+static int
+read_segment (struct reader *r, uint64_t *off, const char *head, size_t len)
+{
+  const struct compression *c = compression_of (head, len);
+  uint64_t length = 0;
+  int status;
+
+  if (is_cpio (head, len))
+    status = read_plain (r, *off, &length);
+  else if (c)
+    status = read_compressed (r, c, *off, &length);
+  else
+    return err_set (r->err, EINVAL,
+                    "at %" PRIu64 ": neither a cpio archive nor a"
+                    " compression that is known", *off);
+  if (status == -1)
+    return err_in (r->err, "at %" PRIu64, *off);
+  if (length == 0 || length > r->source->size - *off)
+    length = r->source->size - *off;
+  *off += length;
+  return 0;
+}
+
+int
+initramfs_read (const struct initramfs_source *source, const char *version,
+                void (*fn) (void *, const char *), void *arg,
+                struct initramfs *ret, struct err *e)
+{
+  struct initramfs out = { 0 };
+  struct reader r = { source, version, fn, arg, &out, e, 0 };
+  uint64_t off = 0;
+  char head[16];
+  size_t len = 0;
+  int status = 0;
+
+  if (source->size == 0)
+    return err_set (e, EINVAL, "the file is empty");
+  for (unsigned i = 0; status == 0; i++) {
+    status = next_segment (&r, &off, head, &len);
+    if (status != 1)
+      break;
+    status = i < MAX_SEGMENTS
+                 ? read_segment (&r, &off, head, len)
+                 : err_set (e, EFBIG, "more than %d archives", MAX_SEGMENTS);
+  }
+  if (status == 0 && out.entries == 0)
+    status = err_set (e, EINVAL, "no cpio archive");
+  if (status == 0 && out.layout.failed)
+    status = err_set (e, ENOMEM, "out of memory");
+  if (status == -1) {
+    initramfs_free (&out);
+    return -1;
+  }
+  if (out.modules.len)
+    qsort (out.modules.items, out.modules.len, sizeof (char *),
+           compare_names);
+  *ret = out;
+  return 0;
+}

@@ -1,0 +1,55 @@
+/* xrayfs: what an initramfs holds
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One or more cpio archives (newc or crc) one after another, each as it is
+ * or compressed; Linux, Documentation/driver-api/early-userspace/
+ * buffer-format.rst.  Read as a stream to its end through libarchive, in
+ * bounded memory.
+ */
+#ifndef XRAYFS_INSPECT_INITRAMFS_H
+#define XRAYFS_INSPECT_INITRAMFS_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/vec.h"
+
+DEFINE_VEC (name_vec, char *)
+
+struct initramfs {
+  struct name_vec modules; /* "virtio_blk", sorted: of the version asked for */
+  struct buf modprobe;     /* the modprobe.d files, one after another */
+  struct buf modules_dep;  /* modules.dep of that version */
+  struct buf builtin;      /* modules.builtin of that version, if it is there */
+  struct buf layout;       /* evidence: one segment a line */
+  size_t entries;
+  bool squashed; /* dracut: the real content is in a squashfs inside */
+};
+
+/* Where the bytes come from: *RET is shorter than LEN only at the end. */
+struct initramfs_source {
+  int (*pread) (void *arg, void *buf, size_t len, uint64_t off, size_t *ret,
+                struct err *e);
+  void *arg;
+  uint64_t size;
+  /* Called now and then with the bytes read so far; may be NULL. */
+  void (*progress) (void *arg, uint64_t done, uint64_t total);
+};
+
+/* VERSION: whose modules count.  FN, if not NULL, is called with each name
+ * (as `lsinitramfs` lists them).
+ * Errors: EINVAL for something that is no initramfs, EIO for a damaged one,
+ * ENOTSUP for a compression that is not read. */
+int initramfs_read (const struct initramfs_source *source,
+                    const char *version,
+                    void (*fn) (void *arg, const char *name), void *arg,
+                    struct initramfs *ret, struct err *e) must_check;
+void initramfs_free (struct initramfs *i);
+
+bool initramfs_has (const struct initramfs *i, const char *module);
+
+/* "kernel/drivers/block/virtio-blk.ko.xz" -> "virtio_blk" in TO; false if
+ * PATH does not name a module. */
+bool module_name (const char *path, size_t len, char *to, size_t size);
+
+#endif

@@ -1,0 +1,349 @@
+/* xrayfs: the volumes of an image and the filesystems on them
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+
+#include "base/bytes.h"
+#include "inspect/image_priv.h"
+
+static void
+volume_free (struct volume *v)
+{
+  if (!v)
+    return;
+  fs_unmount (v->fs);
+  fs_info_free (&v->info);
+  superblock_free (v->superblock);
+  fact_free (&v->role);
+  block_close (v->block);
+  lazy_destroy (&v->superblock_cell);
+  lazy_destroy (&v->fs_cell);
+  lazy_destroy (&v->info_cell);
+  lazy_destroy (&v->role_cell);
+  free (v->name);
+  free (v->label);
+  free (v);
+}
+
+void
+layout_free (struct image *img)
+{
+  for (size_t i = 0; i < img->n_volumes; i++)
+    volume_free (img->volumes[i]);
+  free (img->volumes);
+  partition_table_free (img->table);
+}
+
+static int
+name_volume (struct volume *v)
+{
+  if (v->partition->number == 0) {
+    v->name = strdup ("partitions/whole");
+    v->label = strdup ("disk");
+    return v->name && v->label ? 0 : -1;
+  }
+  if (asprintf (&v->name, "partitions/%u", v->partition->number) == -1)
+    v->name = NULL;
+  if (asprintf (&v->label, "partition %u", v->partition->number) == -1)
+    v->label = NULL;
+  return v->name && v->label ? 0 : -1;
+}
+
+static struct volume *
+volume_new (struct image *img, unsigned index, struct err *e)
+{
+  struct volume *v = calloc (1, sizeof *v);
+
+  if (!v) {
+    err_set (e, ENOMEM, "out of memory");
+    return NULL;
+  }
+  v->image = img;
+  v->index = index;
+  v->partition = &img->table->partitions[index];
+  lazy_init (&v->superblock_cell, NULL, NULL);
+  lazy_init (&v->fs_cell, NULL, NULL);
+  lazy_init (&v->info_cell, NULL, NULL);
+  lazy_init (&v->role_cell, NULL, NULL);
+  if (name_volume (v) == -1)
+    err_set (e, ENOMEM, "out of memory");
+  else if (block_slice_open (img->disk, v->partition->start,
+                             v->partition->size, &v->block, e) == 0)
+    return v;
+  volume_free (v);
+  return NULL;
+}
+
+int
+layout_compute (void *arg, struct err *e)
+{
+  struct image *img = arg;
+  struct partition_table *table;
+
+  layout_free (img); /* of an attempt that memory or time cut short */
+  img->volumes = NULL;
+  img->n_volumes = 0;
+  img->table = NULL;
+  if (partition_table_read (img->disk, &table, e) == -1)
+    return err_in (e, "partition table");
+  img->table = table;
+  img->volumes = calloc (table->n_partitions + 1, sizeof *img->volumes);
+  if (!img->volumes)
+    return err_set (e, ENOMEM, "out of memory");
+  for (size_t i = 0; i < table->n_partitions; i++) {
+    struct volume *v = volume_new (img, (unsigned) i, e);
+    if (!v)
+      return -1;
+    img->volumes[img->n_volumes++] = v;
+  }
+  return 0;
+}
+
+const struct partition_table *
+image_table (struct image *img, struct err *e)
+{
+  return lazy_get (&img->table_cell, layout_compute, img, e) == 0 ? img->table
+                                                                  : NULL;
+}
+
+int
+image_volumes (struct image *img, struct volume *const **ret, size_t *ret_n,
+               struct err *e)
+{
+  if (!image_table (img, e))
+    return -1;
+  *ret = img->volumes;
+  *ret_n = img->n_volumes;
+  return 0;
+}
+
+bool
+image_volumes_ready (struct image *img)
+{
+  return lazy_ready (&img->table_cell);
+}
+
+const char *
+volume_name (const struct volume *v)
+{
+  return v->name;
+}
+
+unsigned
+volume_index (const struct volume *v)
+{
+  return v->index;
+}
+
+const struct partition *
+volume_partition (const struct volume *v)
+{
+  return v->partition;
+}
+
+struct block *
+volume_block (const struct volume *v)
+{
+  return v->block;
+}
+
+/* --- superblock and filesystem ------------------------------------------ */
+
+static int
+superblock_compute (void *arg, struct err *e)
+{
+  struct volume *v = arg;
+
+  if (superblock_probe (v->block, &v->superblock, e) == -1)
+    return err_in (e, "%s", v->label);
+  return 0;
+}
+
+const struct superblock *
+volume_superblock (struct volume *v, struct err *e)
+{
+  return lazy_get (&v->superblock_cell, superblock_compute, v, e) == 0
+             ? v->superblock
+             : NULL;
+}
+
+static int
+fs_compute (void *arg, struct err *e)
+{
+  struct volume *v = arg;
+  const struct superblock *sb = volume_superblock (v, e);
+
+  if (!sb)
+    return -1;
+  if (v->partition->extended || !strcmp (sb->type, "none"))
+    return err_set (e, ENOENT, "%s: no filesystem", v->label);
+  if (fs_mount (v->block, sb->type, &v->fs, e) == -1)
+    return err_in (e, "%s", v->label);
+  return 0;
+}
+
+struct fs *
+volume_fs (struct volume *v, struct err *e)
+{
+  return lazy_get (&v->fs_cell, fs_compute, v, e) == 0 ? v->fs : NULL;
+}
+
+bool
+volume_fs_ready (struct volume *v)
+{
+  return lazy_ready (&v->fs_cell);
+}
+
+static int
+fs_info_compute (void *arg, struct err *e)
+{
+  struct volume *v = arg;
+  struct fs *fs = volume_fs (v, e);
+
+  if (!fs)
+    return -1;
+  if (fs_info (fs, &v->info, e) == -1)
+    return err_in (e, "%s", v->label);
+  return 0;
+}
+
+const struct fs_info *
+volume_fs_info (struct volume *v, struct err *e)
+{
+  return lazy_get (&v->info_cell, fs_info_compute, v, e) == 0 ? &v->info
+                                                             : NULL;
+}
+
+bool
+volume_readable (struct volume *v, struct err *why)
+{
+  if (volume_fs (v, why) || why->code == ENOENT) {
+    err_clear (why);
+    return true;
+  }
+  if (v->superblock && !strcmp (v->superblock->type, "swap")) {
+    err_clear (why);
+    return true; /* nothing to look into */
+  }
+  return false;
+}
+
+/* --- role --------------------------------------------------------------- */
+
+static const struct {
+  const char *type, *role;
+} roles_by_type[] = {
+  /* MBR */
+  { "0xef", "esp" },
+  { "0x82", "swap" },
+  { "0x8e", "lvm" },
+  { "0x27", "recovery" },
+  /* GPT: UEFI specification 2.10, table 5.7, and Discoverable Partitions */
+  { "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "esp" },
+  { "21686148-6449-6e6f-744e-656564454649", "bios-boot" },
+  { "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f", "swap" },
+  { "e6d6d379-f507-44c2-a23c-238f2a3df928", "lvm" },
+  { "de94bba4-06d1-4d40-a16a-bfd50179d6ac", "recovery" },
+  { "bc13c2ff-59e6-4262-a352-b275fd6f7172", "boot" },
+  { "933ac7e1-2eb4-4f13-b844-0e14e2aef915", "home" },
+  { "4d21b016-b534-45c2-a9fb-5c16e091fd2d", "var" },
+};
+
+static const struct {
+  const char *type, *role;
+} roles_by_filesystem[] = {
+  { "swap", "swap" },
+  { "LVM2_member", "lvm" },
+};
+
+static const struct {
+  const char *path, *path2, *role;
+} roles_by_content[] = {
+  { "/etc", "/usr", "root" },
+  { "/etc", "/bin", "root" },
+  { "/grub/grub.cfg", NULL, "boot" },
+  { "/grub2/grub.cfg", NULL, "boot" },
+  { "/grub/menu.lst", NULL, "boot" },
+  { "/grub/grub.conf", NULL, "boot" },
+  { "/loader/entries", NULL, "boot" },
+  { "/EFI", NULL, "esp" },
+  { "/lib/dpkg", "/log", "var" },
+  { "/lib/rpm", "/log", "var" },
+};
+
+static int
+role_from_content (struct volume *v, struct fs *fs, struct err *e)
+{
+  struct vfs *vfs __attribute__ ((cleanup (cleanup_free)))
+  = malloc (sizeof *vfs);
+  const char *path, *path2;
+  int there;
+
+  if (!vfs)
+    return err_set (e, ENOMEM, "out of memory");
+  vfs_init (vfs, fs);
+  for (size_t i = 0; i < ARRAY_SIZE (roles_by_content); i++) {
+    path = roles_by_content[i].path;
+    path2 = roles_by_content[i].path2;
+    there = vfs_exists (vfs, path, e);
+    if (there == 1 && path2)
+      there = vfs_exists (vfs, path2, e);
+    if (there == -1)
+      return -1;
+    if (there == 0)
+      continue;
+    fact_evidence (&v->role, "%s: %s is there%s%s", v->label, path,
+                   path2 ? ", and " : "", path2 ? path2 : "");
+    return fact_set (&v->role, e, "%s", roles_by_content[i].role);
+  }
+  return fact_set (&v->role, e, "data");
+}
+
+static int
+role_from_types (struct volume *v, const struct superblock *sb,
+                 struct err *e)
+{
+  for (size_t i = 0; i < ARRAY_SIZE (roles_by_filesystem); i++)
+    if (!strcmp (sb->type, roles_by_filesystem[i].type))
+      return fact_set (&v->role, e, "%s", roles_by_filesystem[i].role);
+  for (size_t i = 0; v->partition->type && i < ARRAY_SIZE (roles_by_type);
+       i++)
+    if (!strcmp (v->partition->type, roles_by_type[i].type))
+      return fact_set (&v->role, e, "%s", roles_by_type[i].role);
+  return 0;
+}
+
+static int
+role_compute (void *arg, struct err *e)
+{
+  struct volume *v = arg;
+  const struct superblock *sb = volume_superblock (v, e);
+  struct fs *fs;
+
+  fact_free (&v->role);
+  if (!sb)
+    return -1;
+  fact_evidence (&v->role, "%s: type %s, filesystem %s", v->label,
+                 v->partition->type ? v->partition->type : "none", sb->type);
+  if (role_from_types (v, sb, e) == -1)
+    return -1;
+  if (fact_known (&v->role))
+    return 0;
+  fs = volume_fs (v, e);
+  if (fs)
+    return role_from_content (v, fs, e) == -1
+               ? fact_could_not_look (&v->role, e)
+               : 0;
+  if (e->code == ENOENT) {
+    err_clear (e);
+    return fact_unknown (&v->role, e, "%s holds nothing that is recognised",
+                         v->label);
+  }
+  return fact_could_not_look (&v->role, e);
+}
+
+const struct fact *
+volume_role (struct volume *v, struct err *e)
+{
+  return lazy_get (&v->role_cell, role_compute, v, e) == 0 ? &v->role : NULL;
+}

@@ -1,0 +1,639 @@
+/* xrayfs: would the guest find its disk and its network card?
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * For one kernel, each driver is looked for where that kernel would find it
+ * at boot: built in (modules.builtin; the configuration where that file is
+ * missing), in the initramfs, or as a module on the root filesystem.  The
+ * disk's drivers, and all that they depend on, must be built in or in the
+ * initramfs; the network card's may lie on the root filesystem.
+ *
+ * virt-v2v and virt-inspector ask only whether a module file exists under
+ * /lib/modules: that guest may well not boot.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/bytes.h"
+#include "inspect/image_priv.h"
+#include "inspect/initramfs.h"
+
+const char *const virtio_driver_names[VIRTIO_N]
+    = { "blk",  "scsi",    "net",     "pci", "ring",
+        "core", "console", "balloon", "rng" };
+
+static const struct driver {
+  const char *module, *option;
+} drivers[VIRTIO_N] = {
+  [VIRTIO_BLK] = { "virtio_blk", "CONFIG_VIRTIO_BLK" },
+  [VIRTIO_SCSI] = { "virtio_scsi", "CONFIG_SCSI_VIRTIO" },
+  [VIRTIO_NET] = { "virtio_net", "CONFIG_VIRTIO_NET" },
+  [VIRTIO_PCI] = { "virtio_pci", "CONFIG_VIRTIO_PCI" },
+  [VIRTIO_RING] = { "virtio_ring", "CONFIG_VIRTIO" },
+  [VIRTIO_CORE] = { "virtio", "CONFIG_VIRTIO" },
+  [VIRTIO_CONSOLE] = { "virtio_console", "CONFIG_VIRTIO_CONSOLE" },
+  [VIRTIO_BALLOON] = { "virtio_balloon", "CONFIG_VIRTIO_BALLOON" },
+  [VIRTIO_RNG] = { "virtio_rng", "CONFIG_HW_RANDOM_VIRTIO" },
+};
+
+void
+virtio_free (struct virtio *v)
+{
+  fact_free (&v->has);
+  for (size_t i = 0; i < VIRTIO_N; i++)
+    fact_free (&v->drivers[i]);
+}
+
+/* --- what is known of a kernel ------------------------------------------------ */
+
+/* One source: read (its text), absent, or not readable (why). */
+struct source {
+  char *path; /* for messages */
+  struct buf text;
+  enum { ABSENT, READ, UNREADABLE } state;
+  struct err why;
+};
+
+struct sources {
+  struct source builtin, config, dep;
+  struct source modprobe; /* /etc/modprobe.d of the root filesystem */
+  struct initramfs initramfs;
+  enum { NO_INITRAMFS, HAVE_INITRAMFS, BAD_INITRAMFS } initramfs_state;
+  struct err initramfs_why;
+  char *initramfs_path;
+  const char *cmdline;
+  const char *version;
+};
+
+static void
+source_free (struct source *s)
+{
+  free (s->path);
+  buf_free (&s->text);
+}
+
+static void
+cleanup_sources (struct sources *s)
+{
+  source_free (&s->builtin);
+  source_free (&s->config);
+  source_free (&s->dep);
+  source_free (&s->modprobe);
+  initramfs_free (&s->initramfs);
+  free (s->initramfs_path);
+}
+
+static int
+read_source (const struct vfs *v, struct source *s, const char *dir,
+             const char *name, struct err *e)
+{
+  int r;
+
+  if (!dir)
+    return 0;
+  if (asprintf (&s->path, "%s%s", dir, name) == -1) {
+    s->path = NULL;
+    return err_set (e, ENOMEM, "out of memory");
+  }
+  r = guest_text (v, s->path, &s->text, e);
+  if (r == -1 && err_is_transient (e))
+    return -1;
+  s->state = r == 1 ? READ : r == 0 ? ABSENT : UNREADABLE;
+  if (r == -1) {
+    s->why = *e;
+    err_clear (e);
+  }
+  return 0;
+}
+
+static int
+read_modprobe_dir (const struct vfs *v, const char *dir, struct buf *to,
+                   struct err *e)
+{
+  CLEANUP_NAMES struct names files = { .prefix = "", .suffix = ".conf" };
+
+  if (names_in (v, dir, &files, e) == -1)
+    return -1;
+  for (size_t i = 0; i < files.list.len; i++) {
+    CLEANUP_BUF struct buf text = { 0 };
+    CLEANUP_FREE char *path = NULL;
+    if (asprintf (&path, "%s/%s", dir, files.list.items[i]) == -1) {
+      path = NULL;
+      return err_set (e, ENOMEM, "out of memory");
+    }
+    if (guest_text (v, path, &text, e) == -1)
+      return -1;
+    buf_puts (to, buf_str (&text));
+    buf_puts (to, "\n");
+  }
+  return buf_check (to, e);
+}
+
+static int
+read_modprobe (const struct vfs *v, struct source *s, struct err *e)
+{
+  static const char *const dirs[]
+      = { "/lib/modprobe.d", "/etc/modprobe.d", "/run/modprobe.d" };
+
+  s->state = READ;
+  for (size_t i = 0; i < ARRAY_SIZE (dirs); i++) {
+    if (read_modprobe_dir (v, dirs[i], &s->text, e) == 0)
+      continue;
+    if (err_is_transient (e))
+      return -1;
+    s->state = UNREADABLE;
+    s->why = *e;
+    err_clear (e);
+  }
+  return 0;
+}
+
+/* --- the initramfs ------------------------------------------------------------- */
+
+struct guest_file {
+  struct fs *fs;
+  uint64_t ino, size;
+  struct lazy *cell;
+};
+
+static int
+guest_file_pread (void *arg, void *buf, size_t len, uint64_t off,
+                  size_t *ret, struct err *e)
+{
+  struct guest_file *f = arg;
+
+  return fs_pread (f->fs, f->ino, f->size, buf, len, off, ret, e);
+}
+
+static void
+guest_file_progress (void *arg, uint64_t done, uint64_t total)
+{
+  struct guest_file *f = arg;
+
+  lazy_progress (f->cell, done, total);
+}
+
+static int
+open_initramfs (const struct vfs *v, const char *path, struct guest_file *f,
+                struct err *e)
+{
+  struct vfs_node n;
+  struct fs_stat st;
+
+  if (vfs_walk (v, path, 0, &n, e) == -1
+      || fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1)
+    return -1;
+  if (!S_ISREG (st.mode))
+    return err_set (e, EINVAL, "is not a regular file");
+  f->fs = vfs_fs (v, n);
+  f->ino = n.ino;
+  f->size = st.size;
+  return 0;
+}
+
+static int
+read_initramfs (const struct vfs *v, const struct kernel *k,
+                struct lazy *cell, struct sources *s, struct err *e)
+{
+  struct guest_file f = { .cell = cell };
+  struct initramfs_source src
+      = { guest_file_pread, &f, 0, guest_file_progress };
+  int r;
+
+  if (!k->initramfs)
+    return 0;
+  s->initramfs_path = strdup (k->initramfs);
+  if (!s->initramfs_path)
+    return err_set (e, ENOMEM, "out of memory");
+  r = open_initramfs (v, k->initramfs, &f, e);
+  if (r == 0) {
+    src.size = f.size;
+    r = initramfs_read (&src, k->version, NULL, NULL, &s->initramfs, e);
+  }
+  if (r == 0) {
+    s->initramfs_state = HAVE_INITRAMFS;
+    return 0;
+  }
+  if (err_is_transient (e))
+    return -1;
+  s->initramfs_state = BAD_INITRAMFS;
+  s->initramfs_why = *e;
+  err_clear (e);
+  return 0;
+}
+
+static int
+gather (const struct vfs *v, const struct boot *b, const struct kernel *k,
+        struct lazy *cell, struct sources *s, struct err *e)
+{
+  s->version = k->version;
+  s->cmdline = b->chosen == k && b->cmdline.value ? b->cmdline.value : "";
+  if (read_source (v, &s->builtin, k->modules, "/modules.builtin", e) == -1
+      || read_source (v, &s->dep, k->modules, "/modules.dep", e) == -1
+      || read_source (v, &s->config, k->config, "", e) == -1
+      || read_modprobe (v, &s->modprobe, e) == -1
+      || read_initramfs (v, k, cell, s, e) == -1)
+    return -1;
+  return 0;
+}
+
+/* --- where a module is --------------------------------------------------------- */
+
+/* Does the text name MODULE as the first file of a line?  For modules.builtin
+ * ("kernel/drivers/virtio/virtio.ko") and modules.dep ("...ko: ...").
+ * *RET_LINE: that line. */
+static bool
+lists_module (const char *text, const char *module, const char **ret_line)
+{
+  char name[128];
+
+  for (const char *p = text; *p; p += strcspn (p, "\n"), p += *p == '\n') {
+    if (!module_name (p, strcspn (p, ":\n \t"), name, sizeof name)
+        || strcmp (name, module))
+      continue;
+    if (ret_line)
+      *ret_line = p;
+    return true;
+  }
+  return false;
+}
+
+/* 'y', 'm', 'n' (the file is there and does not set it). */
+static char
+config_value (const char *text, const char *option)
+{
+  size_t len = strlen (option);
+
+  for (const char *p = text; *p; p += strcspn (p, "\n"), p += *p == '\n')
+    if (!strncmp (p, option, len) && p[len] == '=')
+      return p[len + 1] == 'y' || p[len + 1] == 'm' ? p[len + 1] : 'n';
+  return 'n';
+}
+
+/* Is WORD in the comma-separated list after KEY= on the command line? */
+static bool
+cmdline_lists (const char *cmdline, const char *key, const char *module)
+{
+  size_t len = strlen (key), n;
+  char name[128];
+
+  for (const char *p = cmdline; *p;) {
+    p += strspn (p, " \t");
+    n = strcspn (p, " \t");
+    if (n > len && !strncmp (p, key, len) && p[len] == '=')
+      for (const char *w = p + len + 1; w < p + n;) {
+        size_t l = strcspn (w, ", \t");
+        if (l < sizeof name) {
+          for (size_t i = 0; i < l; i++)
+            name[i] = w[i] == '-' ? '_' : w[i];
+          name[l] = '\0';
+          if (!strcmp (name, module))
+            return true;
+        }
+        w += l + (w[l] == ',');
+        if (!*w)
+          break;
+      }
+    p += n;
+  }
+  return false;
+}
+
+struct blacklist {
+  const char *module;
+  char found[160];
+};
+
+/* "blacklist X" keeps udev from loading X; "install X /bin/true" keeps
+ * anybody from it.  modprobe.d(5). */
+static int
+modprobe_line (void *arg, char *line)
+{
+  struct blacklist *b = arg;
+  char whole[128], *w[3] = { 0 };
+  size_t n;
+
+  snprintf (whole, sizeof whole, "%s", line);
+  n = split_words (line, w, 3);
+  if (n < 2 || w[0][0] == '#')
+    return 0;
+  for (char *p = w[1]; *p; p++)
+    if (*p == '-')
+      *p = '_';
+  if (strcmp (w[1], b->module))
+    return 0;
+  if (!strcmp (w[0], "blacklist")
+      || (!strcmp (w[0], "install") && n == 3
+          && (strstr (w[2], "/true") || strstr (w[2], "/false")
+              || !strcmp (w[2], ":"))))
+    snprintf (b->found, sizeof b->found, "%s", whole);
+  return 0;
+}
+
+static int
+find_blacklist (const char *modprobe, const char *cmdline,
+                const char *module, struct blacklist *b, struct err *e)
+{
+  static const char *const keys[]
+      = { "modprobe.blacklist", "rd.driver.blacklist", "module_blacklist",
+          "rdblacklist" };
+  CLEANUP_FREE char *text = strdup (modprobe);
+
+  *b = (struct blacklist){ .module = module };
+  if (!text)
+    return err_set (e, ENOMEM, "out of memory");
+  each_line (text, modprobe_line, b);
+  for (size_t i = 0; i < ARRAY_SIZE (keys); i++)
+    if (cmdline_lists (cmdline, keys[i], module))
+      snprintf (b->found, sizeof b->found, "%s=%s on the command line",
+                keys[i], module);
+  return 0;
+}
+
+/* --- one driver ------------------------------------------------------------------ */
+
+/* Built in?  1, 0, or -1: cannot tell. */
+static int
+is_builtin (const struct sources *s, const char *module, const char *option,
+            struct fact *f)
+{
+  const struct source *list = &s->builtin;
+  char value;
+
+  if (list->state == READ) {
+    bool there = lists_module (buf_str (&list->text), module, NULL);
+    fact_evidence (f, "%s: %s %s", list->path, module,
+                   there ? "is built in" : "is not built in");
+    return there;
+  }
+  if (list->state == UNREADABLE) {
+    fact_evidence (f, "%s: %s", list->path, list->why.msg);
+    return -1;
+  }
+  /* Kernels before 2.6.33 have no modules.builtin; nor have images from
+   * which it was taken away. */
+  if (s->initramfs_state == HAVE_INITRAMFS && s->initramfs.builtin.len
+      && lists_module (buf_str (&s->initramfs.builtin), module, NULL)) {
+    fact_evidence (f, "%s: modules.builtin: %s is built in",
+                   s->initramfs_path, module);
+    return 1;
+  }
+  if (s->config.state != READ || !option) {
+    fact_evidence (f, "%s: %s", s->config.path ? s->config.path : "config",
+                   s->config.state == UNREADABLE ? s->config.why.msg
+                                                 : "is not there");
+    return -1;
+  }
+  value = config_value (buf_str (&s->config.text), option);
+  fact_evidence (f, "%s: %s=%c", s->config.path, option, value);
+  return value == 'y';
+}
+
+static bool
+is_on_root (const struct sources *s, const char *module)
+{
+  return s->dep.state == READ
+         && lists_module (buf_str (&s->dep.text), module, NULL);
+}
+
+static int
+blocked_in (struct fact *f, const struct sources *s, const char *modprobe,
+            const char *where, const char *module, bool *ret, struct err *e)
+{
+  struct blacklist b;
+
+  if (find_blacklist (modprobe, s->cmdline, module, &b, e) == -1)
+    return -1;
+  *ret = b.found[0] != '\0';
+  if (*ret) {
+    fact_evidence (f, "%s: '%s' keeps %s from being loaded", where, b.found,
+                   module);
+    return fact_reason (f, e, "%s: '%s' keeps it from being loaded", where,
+                        b.found);
+  }
+  return 0;
+}
+
+static int
+module_state (struct fact *f, const struct sources *s, const char *module,
+              struct err *e)
+{
+  bool blocked;
+
+  if (s->dep.state == UNREADABLE)
+    return fact_unknown (f, e, "%s: %s", s->dep.path, s->dep.why.msg);
+  if (!is_on_root (s, module)) {
+    fact_evidence (f, "%s: %s is not listed",
+                   s->dep.path ? s->dep.path : "/lib/modules", module);
+    return fact_set (f, e, "missing");
+  }
+  fact_evidence (f, "%s: %s is listed", s->dep.path, module);
+  if (s->modprobe.state == UNREADABLE)
+    return fact_unknown (f, e, "/etc/modprobe.d: %s", s->modprobe.why.msg);
+  if (blocked_in (f, s, buf_str (&s->modprobe.text), "/etc/modprobe.d",
+                  module, &blocked, e) == -1)
+    return -1;
+  return fact_set (f, e, blocked ? "missing" : "module");
+}
+
+/* Sets F to builtin, initramfs, module, missing, or unknown. */
+static int
+find_driver (struct fact *f, const struct sources *s, const char *module,
+             const char *option, struct err *e)
+{
+  int builtin = is_builtin (s, module, option, f);
+  bool blocked;
+
+  if (builtin == 1)
+    return fact_set (f, e, "builtin");
+  if (s->initramfs_state == HAVE_INITRAMFS
+      && initramfs_has (&s->initramfs, module)) {
+    fact_evidence (f, "%s: %s is in it", s->initramfs_path, module);
+    if (blocked_in (f, s, buf_str (&s->initramfs.modprobe),
+                    s->initramfs_path, module, &blocked, e) == -1)
+      return -1;
+    if (!blocked)
+      return fact_set (f, e, "initramfs");
+  } else if (s->initramfs_state == HAVE_INITRAMFS) {
+    fact_evidence (f, "%s: %s is not in it (%zu modules)", s->initramfs_path,
+                   module, s->initramfs.modules.len);
+    if (s->initramfs.squashed)
+      return fact_unknown (f, e, "%s: holds a squashfs, which this version"
+                           " does not read", s->initramfs_path);
+  } else if (s->initramfs_state == BAD_INITRAMFS
+             && s->initramfs_why.code != ENOENT)
+    return fact_unknown (f, e, "%s: %s", s->initramfs_path,
+                         s->initramfs_why.msg);
+  if (builtin == -1)
+    return fact_unknown (f, e, "cannot tell whether %s is built into kernel"
+                         " %s: neither modules.builtin nor a configuration"
+                         " could be read", module, s->version);
+  return module_state (f, s, module, e);
+}
+
+/* --- all that a driver depends on --------------------------------------------- */
+
+/* Is every module that MODULE's line of modules.dep names built in or in the
+ * initramfs?  1, 0 (WHICH says what is not), or -1: cannot tell.  depmod
+ * writes the whole closure on each line. */
+static int
+dependencies_at_boot (const struct sources *s, const char *module,
+                      struct fact *has, char *which, size_t size)
+{
+  const char *line, *p;
+  char name[128];
+  const char *texts[] = { buf_str (&s->initramfs.modules_dep),
+                          buf_str (&s->dep.text) };
+  bool found = false;
+
+  for (size_t i = 0; i < 2 && !found; i++)
+    found = lists_module (texts[i], module, &line);
+  if (!found)
+    return -1;
+  for (p = line + strcspn (line, ":\n"); *p && *p != '\n';) {
+    p += strspn (p, ": \t");
+    size_t n = strcspn (p, " \t\n");
+    if (n && module_name (p, n, name, sizeof name)
+        && !initramfs_has (&s->initramfs, name)) {
+      int builtin = is_builtin (s, name, NULL, has);
+      if (builtin != 1) {
+        snprintf (which, size, "%s", name);
+        return builtin;
+      }
+    }
+    p += n;
+  }
+  return 1;
+}
+
+/* --- the answer ------------------------------------------------------------------ */
+
+static const enum virtio_driver disk_drivers[]
+    = { VIRTIO_BLK, VIRTIO_PCI, VIRTIO_RING, VIRTIO_CORE };
+
+static bool
+is_at_boot (const struct fact *f)
+{
+  return fact_is (f, "builtin") || fact_is (f, "initramfs");
+}
+
+/* The weakest of the drivers decides: a no is certain, whatever is unknown
+ * besides. */
+static int
+judge (struct virtio *v, const struct sources *s, struct err *e)
+{
+  const struct fact *unknown = NULL, *net = &v->drivers[VIRTIO_NET];
+  const char *unknown_name = "";
+  char which[128] = "";
+
+  for (size_t i = 0; i < ARRAY_SIZE (disk_drivers); i++) {
+    enum virtio_driver d = disk_drivers[i];
+    const struct fact *f = &v->drivers[d];
+    fact_evidence (&v->has, "%s: %s", drivers[d].module,
+                   f->value ? f->value : "unknown");
+    if (!fact_known (f) && !unknown) {
+      unknown = f;
+      unknown_name = drivers[d].module;
+    }
+    if (fact_known (f) && !is_at_boot (f)) {
+      if (fact_reason (&v->has, e, "kernel %s: %s is neither built in nor %s%s%s",
+                       s->version, drivers[d].module,
+                       s->initramfs_path ? "in " : "in an initramfs",
+                       s->initramfs_path ? s->initramfs_path : "",
+                       f->reason ? ", or may not be loaded" : "")
+          == -1)
+        return -1;
+      return fact_set (&v->has, e, "no");
+    }
+  }
+  fact_evidence (&v->has, "virtio_net: %s",
+                 net->value ? net->value : "unknown");
+  if (fact_is (net, "missing")) {
+    if (fact_reason (&v->has, e, "kernel %s has no virtio_net", s->version)
+        == -1)
+      return -1;
+    return fact_set (&v->has, e, "no");
+  }
+  if (!unknown && !fact_known (net)) {
+    unknown = net;
+    unknown_name = "virtio_net";
+  }
+  if (unknown)
+    return fact_unknown (&v->has, e, "%s: %s", unknown_name,
+                         unknown->reason ? unknown->reason : "");
+  for (size_t i = 0; i < 2; i++) {
+    enum virtio_driver d = disk_drivers[i];
+    int r;
+    if (!fact_is (&v->drivers[d], "initramfs"))
+      continue;
+    r = dependencies_at_boot (s, drivers[d].module, &v->has, which,
+                              sizeof which);
+    if (r == 1)
+      continue;
+    if (r == 0
+        && fact_reason (&v->has, e, "kernel %s: %s needs %s, which is neither"
+                        " built in nor in %s", s->version, drivers[d].module,
+                        which, s->initramfs_path) == 0)
+      return fact_set (&v->has, e, "no");
+    return fact_unknown (&v->has, e, "what %s needs is not known: modules.dep"
+                         " could not be read", drivers[d].module);
+  }
+  return fact_set (&v->has, e, "yes");
+}
+
+static int
+all_unknown (struct virtio *v, const char *why, struct err *e)
+{
+  for (size_t i = 0; i < VIRTIO_N; i++)
+    if (fact_unknown (&v->drivers[i], e, "%s", why) == -1)
+      return -1;
+  return fact_unknown (&v->has, e, "%s", why);
+}
+
+static int
+compute (struct kernel_virtio *kv, const struct vfs *v, const struct boot *b,
+         const struct kernel *k, struct err *e)
+{
+  __attribute__ ((cleanup (cleanup_sources))) struct sources s = { 0 };
+  struct virtio *out = &kv->virtio;
+
+  if (gather (v, b, k, &kv->cell, &s, e) == -1)
+    return -1;
+  fact_evidence (&out->has, "kernel %s: image %s, initramfs %s", k->version,
+                 k->image ? k->image : "none",
+                 k->initramfs ? k->initramfs : "none");
+  if (s.initramfs_state == HAVE_INITRAMFS)
+    buf_puts (&out->has.evidence, buf_str (&s.initramfs.layout));
+  if (s.initramfs_state == BAD_INITRAMFS)
+    fact_evidence (&out->has, "%s: %s", s.initramfs_path,
+                   s.initramfs_why.msg);
+  for (size_t i = 0; i < VIRTIO_N; i++)
+    if (find_driver (&out->drivers[i], &s, drivers[i].module,
+                     drivers[i].option, e) == -1)
+      return -1;
+  return judge (out, &s, e);
+}
+
+int
+virtio_compute (void *arg, struct err *e)
+{
+  struct kernel_virtio *kv = arg;
+  struct image *img = kv->image;
+  const struct guest *g = image_guest (img, e);
+  const struct boot *b = g ? image_boot (img, e) : NULL;
+  const struct kernel *k;
+
+  if (!b)
+    return -1;
+  virtio_free (&kv->virtio);
+  if (!g->root)
+    return all_unknown (&kv->virtio,
+                        g->family.value ? "there is no operating system"
+                                        : g->family.reason, e);
+  k = kv->kernel == SIZE_MAX ? b->chosen : &b->kernels[kv->kernel];
+  if (!k)
+    return all_unknown (&kv->virtio,
+                        b->default_kernel.reason ? b->default_kernel.reason
+                                                 : "no kernel was found", e);
+  return compute (kv, &g->vfs, b, k, e);
+}

@@ -1,0 +1,635 @@
+/* xrayfs: Tencent Cloud CVM, image import as documented in 2019
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Error codes and limits: products 213/4945 (overview of image import),
+ * 213/9929 (virtio), 213/12587 (cloud-init), 213/17814 (preparing Linux
+ * images).  "50 GB" and "500 GB" are not defined closer; qemu-img, which the
+ * pages use, prints GiB: fail above 2^30-based, warn above 10^9-based.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "policy/policy.h"
+
+#define MAX_VIRTUAL (500 * GiB)
+#define MAX_QCOW2 (50 * GiB)
+#define GB UINT64_C (1000000000)
+
+static int
+ok (struct finding_of_rule *f)
+{
+  f->result = RESULT_OK;
+  return 0;
+}
+
+static int
+na (struct finding_of_rule *f, const char *why)
+{
+  f->result = RESULT_NA;
+  buf_puts (&f->value, "n/a");
+  buf_puts (&f->reason, why);
+  return 0;
+}
+
+static int
+fail (struct finding_of_rule *f, const char *fmt, ...) printf_like (2, 3);
+
+static int
+fail (struct finding_of_rule *f, const char *fmt, ...)
+{
+  char text[1024];
+  va_list ap;
+
+  va_start (ap, fmt);
+  vsnprintf (text, sizeof text, fmt, ap);
+  va_end (ap);
+  f->result = RESULT_FAIL;
+  buf_puts (&f->reason, text);
+  return 0;
+}
+
+static int
+unknown (struct finding_of_rule *f, const char *why)
+{
+  f->result = RESULT_UNKNOWN;
+  buf_puts (&f->reason, why ? why : "could not be determined");
+  return 0;
+}
+
+/* For a fact that says yes, no or nothing: the value WANTED is ok.  Returns
+ * 1 when the fact says otherwise and the caller is to explain. */
+static int
+by_fact (struct finding_of_rule *f, const struct fact *fact,
+         const char *wanted)
+{
+  buf_puts (&f->value, fact->value ? fact->value : "unknown");
+  if (!fact_known (fact))
+    return unknown (f, fact->reason);
+  if (fact_is (fact, wanted))
+    return ok (f);
+  return 1;
+}
+
+/* RET: the guest, or NULL where there is no system (the rule is then n/a) or
+ * it is unknown whether there is one. */
+static int
+need_guest (struct image *img, struct finding_of_rule *f,
+            const struct guest **ret, struct err *e)
+{
+  const struct guest *g = image_guest (img, e);
+
+  *ret = NULL;
+  if (!g)
+    return -1;
+  if (g->root)
+    *ret = g;
+  else if (g->family.value)
+    return na (f, "there is no operating system");
+  else {
+    buf_puts (&f->value, "unknown");
+    return unknown (f, g->family.reason);
+  }
+  return 0;
+}
+
+/* --- the container ------------------------------------------------------------- */
+
+static int
+judge_url (struct image *img unused_arg, struct finding_of_rule *f,
+           struct err *e unused_arg)
+{
+  return na (f, "a local file has no URL");
+}
+
+static int
+judge_format (struct image *img, struct finding_of_rule *f,
+              struct err *e unused_arg)
+{
+  static const char *const formats[] = { "raw", "qcow2", "vhd", "vmdk" };
+  const char *format = image_format (img);
+
+  buf_puts (&f->value, format);
+  for (size_t i = 0; i < ARRAY_SIZE (formats); i++)
+    if (!strcmp (format, formats[i]))
+      return ok (f);
+  buf_printf (&f->remedy, "qemu-img convert -O qcow2 '%s' disk.qcow2",
+              image_path (img));
+  return fail (f, "The format %s is not among raw, qcow2, vhd and vmdk."
+               " Convert it.", format);
+}
+
+static int
+judge_virtual_size (struct image *img, struct finding_of_rule *f,
+                    struct err *e unused_arg)
+{
+  uint64_t size = image_disk (img)->size;
+
+  buf_printf (&f->value, "%" PRIu64, size);
+  if (size <= MAX_VIRTUAL)
+    return ok (f);
+  buf_puts (&f->remedy, "shrink the last filesystem and its partition, then"
+            " qemu-img resize --shrink, or use offline instance migration");
+  return fail (f, "The virtual size, %" PRIu64 " bytes, is over the limit of"
+               " 500 GB.", size);
+}
+
+static int
+judge_qcow2_size (struct image *img, struct finding_of_rule *f,
+                  struct err *e)
+{
+  const struct allocation *a = image_allocation (img, e);
+
+  if (!a)
+    return -1;
+  buf_printf (&f->value, "%" PRIu64, a->qcow2_size_bound);
+  if (a->qcow2_size_bound <= MAX_QCOW2)
+    return ok (f);
+  return unknown (f, "As qcow2 it has at most as many bytes as its"
+                  " allocation says, which is over the limit of 50 GB; what"
+                  " of it reads as zero was not looked at.");
+}
+
+static int
+warn_virtual_size (struct image *img, struct finding_of_rule *f,
+                   struct err *e unused_arg)
+{
+  uint64_t size = image_disk (img)->size;
+
+  buf_printf (&f->value, "%" PRIu64, size);
+  if (size <= 500 * GB || size > MAX_VIRTUAL)
+    return ok (f);
+  return fail (f, "The virtual size lies between 500 * 10^9 and 500 * 2^30"
+               " bytes: it passes only if the provider's GB is a GiB.");
+}
+
+/* What would stop an import that the other codes do not say. */
+static int
+judge_self_contained (struct image *img, struct finding_of_rule *f,
+                      struct err *e)
+{
+  const struct block_info *i = image_info (img, e);
+
+  if (!i)
+    return -1;
+  if (i->encrypted) {
+    buf_printf (&f->value, "encrypted (%s)", i->encrypted);
+    buf_puts (&f->remedy, "qemu-img convert it to an unencrypted qcow2");
+    return fail (f, "The image is encrypted (%s): the provider cannot read"
+                 " it.", i->encrypted);
+  }
+  if (i->backing_file) {
+    buf_puts (&f->value, "backing file");
+    buf_printf (&f->remedy, "qemu-img convert -O qcow2 '%s' standalone.qcow2",
+                image_path (img));
+    return fail (f, "The image is an overlay: what it does not hold itself"
+                 " lies in its backing file '%s', which is not uploaded with"
+                 " it.", i->backing_file);
+  }
+  if (i->data_file) {
+    buf_puts (&f->value, "external data file");
+    buf_printf (&f->remedy, "qemu-img convert -O qcow2 '%s' standalone.qcow2",
+                image_path (img));
+    return fail (f, "The data lie in another file, '%s', which is not"
+                 " uploaded with it.", i->data_file);
+  }
+  buf_puts (&f->value, "yes");
+  return ok (f);
+}
+
+static int
+judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
+{
+  const struct block_info *i = image_info (img, e);
+  const struct guest *g;
+  const struct fs_info *fs;
+
+  if (!i)
+    return -1;
+  if (i->corrupt) {
+    buf_puts (&f->value, "marked as corrupt");
+    return fail (f, "The image itself says that it is corrupt. Repair it with"
+                 " qemu-img check -r all, or export it again.");
+  }
+  if (!image_allocation (img, e)) {
+    if (err_is_transient (e))
+      return -1;
+    buf_puts (&f->value, "damaged");
+    fail (f, "The image is damaged: %s. Export or upload it again.", e->msg);
+    err_clear (e);
+    return 0;
+  }
+  g = image_guest (img, e);
+  if (!g)
+    return -1;
+  fs = g->root ? volume_fs_info (g->root, e) : NULL;
+  if (fs && fs->size != UINT64_MAX
+      && (fs->size > volume_block (g->root)->size
+          || volume_partition (g->root)->start + fs->size
+                 > image_disk (img)->size)) {
+    buf_puts (&f->value, "cut off");
+    return fail (f, "The root filesystem has %" PRIu64 " bytes and reaches"
+                 " beyond the end of its partition or of the disk: the image"
+                 " is cut off. Export or upload it again.", fs->size);
+  }
+  err_clear (e); /* no root, or it says for itself what is wrong */
+  buf_puts (&f->value, "no damage met");
+  return ok (f);
+}
+
+/* --- the disk -------------------------------------------------------------------- */
+
+static int
+judge_partition_table (struct image *img, struct finding_of_rule *f,
+                       struct err *e)
+{
+  const struct partition_table *t = image_table (img, e);
+  const struct fact *contents;
+
+  if (!t)
+    return -1;
+  buf_puts (&f->value, t->type);
+  if (strcmp (t->type, "none") && strcmp (t->type, "unpartitioned"))
+    return ok (f);
+  contents = image_contents (img, e);
+  if (!contents)
+    return -1;
+  buf_puts (&f->remedy, "make the image again, of the whole disk (/dev/sda)"
+            " and not of one partition (/dev/sda1)");
+  return fail (f, "There is no partition table, only %s: the image is"
+               " incomplete. Was the start of the disk with its boot record"
+               " included?", contents->reason ? contents->reason : "data");
+}
+
+static int
+explain_no_root (struct image *img, struct finding_of_rule *f, struct err *e)
+{
+  const struct fact *contents = image_contents (img, e), *role;
+  struct volume *const *v;
+  size_t n;
+  bool boot = false, fs = false;
+
+  if (!contents || image_volumes (img, &v, &n, e) == -1)
+    return -1;
+  buf_puts (&f->remedy, "upload the system disk");
+  if (!fact_is (contents, "disk") && !fact_is (contents, "filesystem"))
+    return fail (f, "There is no root filesystem: this is %s%s.",
+                 fact_is (contents, "installer") ? "an installation medium, "
+                 : fact_is (contents, "empty")   ? "an empty image, "
+                                                 : "a wrong file, ",
+                 contents->reason ? contents->reason : "unknown");
+  for (size_t i = 0; i < n; i++) {
+    role = volume_role (v[i], e);
+    if (!role)
+      return -1;
+    boot = boot || fact_is (role, "boot");
+    fs = fs || fact_is (role, "data") || fact_is (role, "home")
+         || fact_is (role, "var");
+  }
+  if (boot)
+    return fail (f, "There is no root filesystem: this is the image of a"
+                 " boot partition.");
+  return fail (f, "There is no root filesystem: this is %s.",
+               fs ? "a data disk" : "a disk without any filesystem");
+}
+
+static int
+judge_root (struct image *img, struct finding_of_rule *f, struct err *e)
+{
+  const struct guest *g = image_guest (img, e);
+
+  if (!g)
+    return -1;
+  buf_puts (&f->value, g->root           ? volume_name (g->root)
+                       : g->family.value ? "none"
+                                         : "unknown");
+  if (g->root)
+    return ok (f);
+  if (!g->family.value)
+    return unknown (f, g->family.reason);
+  return explain_no_root (img, f, e);
+}
+
+static int
+warn_gpt (struct image *img, struct finding_of_rule *f, struct err *e)
+{
+  const struct partition_table *t = image_table (img, e);
+
+  if (!t)
+    return -1;
+  buf_puts (&f->value, t->type);
+  if (strcmp (t->type, "gpt"))
+    return ok (f);
+  return fail (f, "The partition table is GPT: the pages on preparing an"
+               " image ask for MBR, and later versions refuse GPT.");
+}
+
+/* --- the guest ------------------------------------------------------------------- */
+
+static bool
+has_tool (const struct os *os, const char *format)
+{
+  return fact_is (&os->packages_format, format);
+}
+
+static int
+judge_virtio (struct image *img, struct finding_of_rule *f, struct err *e)
+{
+  const struct guest *g;
+  const struct virtio *v;
+  const struct boot *b;
+  const struct os *os;
+  const char *kernel;
+  int r = need_guest (img, f, &g, e);
+
+  if (!g)
+    return r;
+  v = image_virtio (img, e);
+  b = v ? image_boot (img, e) : NULL;
+  os = b ? image_os (img, e) : NULL;
+  if (!os)
+    return -1;
+  if ((r = by_fact (f, &v->has, "yes")) != 1)
+    return r;
+  kernel = b->default_kernel.value ? b->default_kernel.value : "$(uname -r)";
+  if (has_tool (os, "deb"))
+    buf_printf (&f->remedy,
+                "printf 'virtio_pci\\nvirtio_blk\\nvirtio_net\\n' >>"
+                " /etc/initramfs-tools/modules\nupdate-initramfs -u -k %s",
+                kernel);
+  else
+    buf_printf (&f->remedy, "dracut -f --add-drivers 'virtio_blk virtio_pci"
+                " virtio_net' /boot/initramfs-%s.img %s", kernel, kernel);
+  return fail (f, "The guest would not find its disk or network card: %s."
+               " Rebuild the initramfs with virtio in it.",
+               v->has.reason ? v->has.reason : "no virtio driver");
+}
+
+static int
+judge_cloud_init (struct image *img, struct finding_of_rule *f,
+                  struct err *e)
+{
+  const struct cloud_init *c;
+  const struct guest *g;
+  const struct os *os;
+  int r = need_guest (img, f, &g, e);
+
+  if (!g)
+    return r;
+  c = image_cloud_init (img, e);
+  os = c ? image_os (img, e) : NULL;
+  if (!os)
+    return -1;
+  if ((r = by_fact (f, &c->installed, "yes")) != 1)
+    return r;
+  buf_puts (&f->remedy, has_tool (os, "deb") ? "apt-get install cloud-init"
+                        : fact_is (&os->id, "sles")
+                                || (os->id.value
+                                    && strstr (os->id.value, "suse"))
+                            ? "zypper install cloud-init"
+                            : "yum install cloud-init");
+  return fail (f, "cloud-init is not installed%s%s. Install it, or import"
+               " with force.", c->installed.reason ? ": " : "",
+               c->installed.reason ? c->installed.reason : "");
+}
+
+/* UEFI alone is refused; where BIOS finds code to start, it is not alone. */
+static int
+judge_firmware (struct image *img, struct finding_of_rule *f, struct err *e)
+{
+  const struct boot *b;
+  const struct guest *g;
+  int r = need_guest (img, f, &g, e);
+
+  if (!g)
+    return r;
+  b = image_boot (img, e);
+  if (!b)
+    return -1;
+  buf_puts (&f->value, b->boot_code ? "bios" : b->esp ? "uefi" : "none");
+  if (b->boot_code || !b->esp)
+    return ok (f);
+  return fail (f, "The disk boots by UEFI only; the instance starts by"
+               " BIOS.");
+}
+
+static int
+warn_boot_code (struct image *img, struct finding_of_rule *f, struct err *e)
+{
+  const struct boot *b;
+  const struct guest *g;
+  int r = need_guest (img, f, &g, e);
+
+  if (!g)
+    return r;
+  b = image_boot (img, e);
+  if (!b)
+    return -1;
+  buf_puts (&f->value, b->boot_code ? "yes" : "no");
+  if (b->boot_code || b->esp)
+    return ok (f);
+  return fail (f, "The first sector of the disk holds no boot code: a BIOS"
+               " cannot start it.");
+}
+
+static int
+warn_distribution (struct image *img, struct finding_of_rule *f,
+                   struct err *e)
+{
+  static const char *const listed[]
+      = { "centos", "ubuntu", "debian", "coreos", "opensuse", "sles",
+          "suse" };
+  const struct guest *g;
+  const struct os *os;
+  int r = need_guest (img, f, &g, e);
+
+  if (!g)
+    return r;
+  os = image_os (img, e);
+  if (!os)
+    return -1;
+  buf_puts (&f->value, os->id.value ? os->id.value : "unknown");
+  if (!fact_known (&os->id))
+    return unknown (f, os->id.reason);
+  for (size_t i = 0; i < ARRAY_SIZE (listed); i++)
+    if (!strncmp (os->id.value, listed[i], strlen (listed[i])))
+      return ok (f);
+  return fail (f, "The distribution '%s' is not among those that are listed"
+               " (CentOS, Ubuntu, Debian, CoreOS, openSUSE, SUSE).",
+               os->id.value);
+}
+
+static int
+warn_native_kernel (struct image *img, struct finding_of_rule *f,
+                    struct err *e)
+{
+  const struct guest *g;
+  const struct boot *b;
+  int r = need_guest (img, f, &g, e);
+
+  if (!g)
+    return r;
+  b = image_boot (img, e);
+  if (!b)
+    return -1;
+  if (!b->chosen) {
+    buf_puts (&f->value, "unknown");
+    return unknown (f, b->default_kernel.reason);
+  }
+  if ((r = by_fact (f, &b->chosen->native, "yes")) != 1)
+    return r;
+  return fail (f, "The kernel %s is not of the distribution's own packages;"
+               " a modified kernel may fail to import.", b->chosen->version);
+}
+
+static int
+warn_cloud_init_off (struct image *img, struct finding_of_rule *f,
+                     struct err *e)
+{
+  const struct cloud_init *c;
+  const struct guest *g;
+  int r = need_guest (img, f, &g, e);
+
+  if (!g)
+    return r;
+  c = image_cloud_init (img, e);
+  if (!c)
+    return -1;
+  if (!fact_is (&c->installed, "yes"))
+    return na (f, "cloud-init is not installed");
+  if ((r = by_fact (f, &c->enabled, "yes")) != 1)
+    return r;
+  return fail (f, "cloud-init is installed and would not run: %s.",
+               c->disabled_by.value ? c->disabled_by.value : "disabled");
+}
+
+static int
+warn_datasource (struct image *img, struct finding_of_rule *f, struct err *e)
+{
+  const struct cloud_init *c;
+  const struct guest *g;
+  int r = need_guest (img, f, &g, e);
+
+  if (!g)
+    return r;
+  c = image_cloud_init (img, e);
+  if (!c)
+    return -1;
+  if (!fact_is (&c->installed, "yes"))
+    return na (f, "cloud-init is not installed");
+  if (!fact_known (&c->datasources))
+    return unknown (f, c->datasources.reason);
+  buf_puts (&f->value, c->datasources.value);
+  if (!*c->datasources.value || strstr (c->datasources.value, "ConfigDrive"))
+    return ok (f);
+  return fail (f, "cloud-init's datasource_list does not have ConfigDrive,"
+               " which the provider serves.");
+}
+
+#define DEFINE_OBSTACLE(function, member, text)                               \
+  static int function (struct image *img, struct finding_of_rule *f,          \
+                       struct err *e)                                         \
+  {                                                                           \
+    const struct obstacles *o;                                                \
+    const struct guest *g;                                                    \
+    int r = need_guest (img, f, &g, e);                                       \
+                                                                              \
+    if (!g)                                                                   \
+      return r;                                                               \
+    o = image_obstacles (img, e);                                             \
+    if (!o)                                                                   \
+      return -1;                                                              \
+    if ((r = by_fact (f, &o->member, "no")) != 1)                             \
+      return r;                                                               \
+    return fail (f, "%s", text);                                              \
+  }
+
+DEFINE_OBSTACLE (warn_device_names, root_by_device_name,
+                 "The root filesystem or /etc/fstab is named by device"
+                 " (/dev/sdX), which becomes /dev/vda: use UUID=.")
+DEFINE_OBSTACLE (warn_other_disks, fstab_other_devices,
+                 "/etc/fstab mounts a device that is not in the image,"
+                 " without nofail: the guest may stop at boot.")
+DEFINE_OBSTACLE (warn_shadow, shadow_permissions,
+                 "/etc/shadow does not have its normal owner and"
+                 " permissions.")
+DEFINE_OBSTACLE (warn_has_run, has_run_before,
+                 "cloud-init has run before: remove /var/lib/cloud, so that"
+                 " it runs again.")
+
+static int
+warn_conflicts (struct image *img, struct finding_of_rule *f, struct err *e)
+{
+  const struct guest *g;
+  const struct os *os;
+  int r = need_guest (img, f, &g, e);
+
+  if (!g)
+    return r;
+  os = image_os (img, e);
+  if (!os)
+    return -1;
+  if ((r = by_fact (f, &os->conflicts, "")) != 1)
+    return r;
+  return fail (f, "Tools of another virtualisation are installed (%s): remove"
+               " them.", os->conflicts.value);
+}
+
+/* --- the table ------------------------------------------------------------------- */
+
+static const char *const codes[]
+    = { "InvalidUrl",          "InvalidFormatSize",     "VirtioNotInstall",
+        "PartitionNotPresent", "CloudInitNotInstalled", "RootPartitionNotFound",
+        "InternalError",       NULL };
+
+static const struct rule rules[] = {
+  { "url", "a COS object that can be read", "InvalidUrl", "213/4945",
+    judge_url },
+  { "format", "raw, qcow2, vhd or vmdk", "InvalidFormatSize", "213/4945",
+    judge_format },
+  { "virtual-size", "at most 536870912000 bytes", "InvalidFormatSize",
+    "213/4945", judge_virtual_size },
+  { "qcow2-size", "at most 53687091200 bytes", "InvalidFormatSize",
+    "213/4945", judge_qcow2_size },
+  { "virtio", "virtio_blk and virtio_net at boot", "VirtioNotInstall",
+    "213/9929", judge_virtio },
+  { "partition-table", "present", "PartitionNotPresent", "213/4945",
+    judge_partition_table },
+  { "cloud-init", "installed", "CloudInitNotInstalled", "213/12587",
+    judge_cloud_init },
+  { "root-filesystem", "present", "RootPartitionNotFound", "213/4945",
+    judge_root },
+  { "self-contained", "no other file, no encryption", "InternalError",
+    "213/4945", judge_self_contained },
+  { "intact", "can be read", "InternalError", "213/4945", judge_intact },
+  { "boot-firmware", "BIOS", "none", "213/17814", judge_firmware },
+  { "virtual-size-gb", "at most 500000000000 bytes", NULL, "213/4945",
+    warn_virtual_size },
+  { "mbr", "MBR", NULL, "213/17814", warn_gpt },
+  { "boot-code", "in the first sector", NULL, "213/17814", warn_boot_code },
+  { "distribution", "CentOS Ubuntu Debian CoreOS openSUSE SUSE", NULL,
+    "213/4945", warn_distribution },
+  { "native-kernel", "yes", NULL, "213/4945", warn_native_kernel },
+  { "cloud-init-enabled", "yes", NULL, "213/12587", warn_cloud_init_off },
+  { "cloud-init-datasource", "ConfigDrive", NULL, "213/12587",
+    warn_datasource },
+  { "device-names", "UUID", NULL, "213/17814", warn_device_names },
+  { "other-disks", "none in fstab", NULL, "213/17814", warn_other_disks },
+  { "shadow", "normal permissions", NULL, "213/17814", warn_shadow },
+  { "first-boot", "cloud-init has not run", NULL, "213/12587",
+    warn_has_run },
+  { "conflicts", "no tools of other hypervisors", NULL, "213/17814",
+    warn_conflicts },
+  { NULL, NULL, NULL, NULL, NULL },
+};
+
+const struct policy tencent_policy = {
+  .name = "tencent-cvm-2019",
+  .provider = "tencent-cvm",
+  .document = "Tencent Cloud, Cloud Virtual Machine, overview of image import"
+              " (213/4945), international edition, 2019",
+  .codes = codes,
+  .rules = rules,
+};

@@ -1,0 +1,711 @@
+/* xrayfs: the guest's files, under files/ and root/
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Ids are made, not kept:
+ *
+ *   files/   1 0 | volume (14 bits)            | inode (48)
+ *   root/    1 1 | depth (6) | mount (8)       | inode (48)
+ *   odd link 0 1 | index in tree->odd_links
+ *
+ * so that one file has one id in each view (hard links are one), a file seen
+ * in both views is two nodes, and a walk of everything keeps nothing.  Depth
+ * is that of a directory or of the directory of a link, 0 for other files:
+ * with it the absolute target of a link is rewritten without knowing its
+ * path.  A relative target that climbs in its middle ("a/../../b") cannot be
+ * judged by counting: such a link, which nobody writes, gets an id of its
+ * own that remembers its directory.
+ */
+#include <dirent.h>
+#include <string.h>
+
+#include "tree/node.h"
+
+#define TAG_SHIFT 62
+#define TAG_FILES UINT64_C (2)
+#define TAG_ROOT UINT64_C (3)
+#define TAG_ODD UINT64_C (1)
+#define INO_MASK ((UINT64_C (1) << FS_INO_BITS) - 1)
+#define MAX_VOLUME 0x3fff
+#define MAX_DEPTH 63 /* this deep or deeper: links are not rewritten */
+#define MAX_ODD_LINKS 65536
+
+/* A guest's node, decoded. */
+struct place {
+  bool root_view;
+  struct fs *fs;
+  uint64_t ino;
+  unsigned volume;       /* files/ */
+  unsigned mount, depth; /* root/ */
+  const struct vfs *vfs; /* root/ */
+  bool odd;
+  uint64_t odd_dir; /* inode of an odd link's directory */
+  node_id id;
+};
+
+bool
+guest_is_id (node_id id)
+{
+  return id >> TAG_SHIFT != 0;
+}
+
+static node_id
+files_id (unsigned volume, uint64_t ino)
+{
+  return TAG_FILES << TAG_SHIFT | (uint64_t) volume << FS_INO_BITS
+         | (ino & INO_MASK);
+}
+
+static node_id
+root_id (unsigned depth, unsigned mount, uint64_t ino)
+{
+  return TAG_ROOT << TAG_SHIFT
+         | (uint64_t) MIN (depth, MAX_DEPTH) << (FS_INO_BITS + 8)
+         | (uint64_t) mount << FS_INO_BITS | (ino & INO_MASK);
+}
+
+static int
+decode_files (struct tree *t, struct place *p, struct err *e)
+{
+  struct volume *const *v;
+  size_t n;
+
+  p->volume = (p->id >> FS_INO_BITS) & MAX_VOLUME;
+  if (image_volumes (t->image, &v, &n, e) == -1)
+    return -1;
+  if (p->volume >= n)
+    return err_set (e, ESTALE, "no such volume");
+  p->fs = volume_fs (v[p->volume], e);
+  return p->fs ? 0 : -1;
+}
+
+static int
+decode_root (struct tree *t, struct place *p, struct err *e)
+{
+  const struct guest *g = image_guest (t->image, e);
+
+  if (!g)
+    return -1;
+  if (!g->root || p->mount >= g->vfs.n_mounts)
+    return err_set (e, ESTALE, "no such mount");
+  p->root_view = true;
+  p->vfs = &g->vfs;
+  p->fs = g->vfs.mounts[p->mount].fs;
+  return p->fs ? 0 : err_set (e, ESTALE, "no such mount");
+}
+
+static int
+decode_odd (struct tree *t, struct place *p, struct err *e)
+{
+  uint64_t i = p->id & ~(TAG_ODD << TAG_SHIFT);
+  struct odd_link link;
+
+  pthread_mutex_lock (&t->lock);
+  if (i >= t->odd_links.len) {
+    pthread_mutex_unlock (&t->lock);
+    return err_set (e, ESTALE, "no such node");
+  }
+  link = t->odd_links.items[i];
+  pthread_mutex_unlock (&t->lock);
+  p->odd = true;
+  p->mount = link.mount;
+  p->depth = link.depth;
+  p->ino = link.ino;
+  p->odd_dir = link.dir;
+  return decode_root (t, p, e);
+}
+
+static int
+decode (struct tree *t, node_id id, struct place *ret, struct err *e)
+{
+  struct place p = { .id = id, .ino = id & INO_MASK };
+  int r;
+
+  if (id >> TAG_SHIFT == TAG_FILES)
+    r = decode_files (t, &p, e);
+  else if (id >> TAG_SHIFT == TAG_ROOT) {
+    p.depth = (id >> (FS_INO_BITS + 8)) & MAX_DEPTH;
+    p.mount = (id >> FS_INO_BITS) & 0xff;
+    r = decode_root (t, &p, e);
+  } else
+    r = decode_odd (t, &p, e);
+  if (r == 0)
+    *ret = p;
+  return r;
+}
+
+static int
+in_guest (struct err *e, const struct place *p)
+{
+  if (p->root_view)
+    return err_in (e, "root");
+  return err_in (e, "volume %u", p->volume);
+}
+
+/* --- files/ and root/ themselves -------------------------------------------------- */
+
+static bool
+is_root_view (const struct node *n)
+{
+  return !n->parent->parent;
+}
+
+bool
+guest_root_ready (const struct node *n)
+{
+  struct err e = { 0 };
+  struct volume *v;
+
+  if (is_root_view (n))
+    return image_guest_ready (node_image (n));
+  if (!image_volumes_ready (node_image (n)))
+    return false;
+  v = node_volume (n, &e);
+  return v && volume_fs_ready (v);
+}
+
+int
+guest_id_of (struct node *n, node_id *ret, struct err *e)
+{
+  const struct guest *g;
+  struct volume *v;
+  struct fs *fs;
+
+  *ret = 0;
+  if (is_root_view (n)) {
+    g = image_guest (node_image (n), e);
+    if (!g)
+      return -1;
+    if (g->root)
+      *ret = root_id (0, 0, g->vfs.mounts[0].root);
+    else if (!g->family.value)
+      return err_set (e, EIO, "%s", g->family.reason);
+    return 0;
+  }
+  v = node_volume (n, e);
+  fs = v ? volume_fs (v, e) : NULL;
+  if (fs)
+    *ret = files_id (volume_index (v), fs->root);
+  else if (v && e->code == ENOENT) /* nothing there: an empty directory */
+    err_clear (e);
+  else
+    return -1;
+  return 0;
+}
+
+static void
+attr_of_stat (const struct fs_stat *st, node_id id, struct node_attr *ret)
+{
+  *ret = (struct node_attr){
+    .id = id,
+    .mode = st->mode,
+    .nlink = st->nlink,
+    .uid = st->uid,
+    .gid = st->gid,
+    .size = st->size,
+    .blocks = st->blocks,
+    .blksize = st->blksize,
+    .rdev = st->rdev,
+    .atime = st->atime,
+    .mtime = st->mtime,
+    .ctime = st->ctime,
+  };
+}
+
+/* files/ has the attributes of the root directory in it, so that a copy of
+ * it is complete; what cannot be mounted looks as other directories do. */
+int
+guest_root_attr (struct node *n, struct node_attr *ret, struct err *e)
+{
+  struct node_attr a;
+  node_id below;
+
+  if (guest_id_of (n, &below, e) == -1) {
+    if (err_is_transient (e))
+      return -1;
+    image_problem (node_image (n), n->path, e->msg);
+    err_clear (e);
+    return 0;
+  }
+  if (!below)
+    return 0;
+  if (guest_getattr (n->tree, below, &a, e) == -1) {
+    err_clear (e); /* reading the directory will say it */
+    return 0;
+  }
+  a.id = n->id;
+  *ret = a;
+  return 0;
+}
+
+/* --- ids below --------------------------------------------------------------------------- */
+
+/* Does TARGET stay below the root when taken from a directory DEPTH deep,
+ * whatever the links on its way lead to?  Climbing only at its start is
+ * certain. */
+enum target { TARGET_ABSOLUTE, TARGET_SAFE, TARGET_CLIMBS_OUT, TARGET_ODD };
+
+static enum target
+classify (const char *target, unsigned depth)
+{
+  unsigned up = 0;
+  size_t len;
+  bool down = false;
+
+  if (*target == '/')
+    return TARGET_ABSOLUTE;
+  for (const char *p = target; *p; p += len + (p[len] == '/')) {
+    len = strcspn (p, "/");
+    if (len == 2 && p[0] == '.' && p[1] == '.') {
+      if (down)
+        return TARGET_ODD;
+      up++;
+    } else if (len && !(len == 1 && p[0] == '.'))
+      down = true;
+  }
+  return up > depth ? TARGET_CLIMBS_OUT : TARGET_SAFE;
+}
+
+/* An absolute target is odd too where it climbs in its middle. */
+static bool
+is_odd (const char *target, unsigned depth)
+{
+  enum target t = classify (target, depth);
+
+  if (t == TARGET_ABSOLUTE)
+    return false; /* resolved from the root, which needs no directory */
+  return t == TARGET_ODD;
+}
+
+static int
+odd_id (struct tree *t, const struct odd_link *link, node_id *ret,
+        struct err *e)
+{
+  struct odd_link_vec *v = &t->odd_links;
+  LOCK_SCOPE (&t->lock);
+
+  for (size_t i = 0; i < v->len; i++)
+    if (v->items[i].mount == link->mount && v->items[i].dir == link->dir
+        && v->items[i].ino == link->ino) {
+      *ret = TAG_ODD << TAG_SHIFT | i;
+      return 0;
+    }
+  if (v->len >= MAX_ODD_LINKS)
+    return err_set (e, ENOSPC, "too many odd links");
+  if (odd_link_vec_push (v, *link) == -1)
+    return err_set (e, ENOMEM, "out of memory");
+  *ret = TAG_ODD << TAG_SHIFT | (v->len - 1);
+  return 0;
+}
+
+/* The id of INO, of TYPE (DT_*), in directory DIR. */
+static int
+child_id (struct tree *t, const struct place *dir, struct vfs_node child,
+          unsigned type, node_id *ret, struct err *e)
+{
+  CLEANUP_BUF struct buf target = { 0 };
+  struct odd_link link
+      = { child.mount, dir->depth, dir->ino, child.ino };
+
+  if (!dir->root_view) {
+    *ret = files_id (dir->volume, child.ino);
+    return 0;
+  }
+  if (type == DT_LNK) {
+    if (fs_readlink (dir->fs, child.ino, &target, e) == -1)
+      err_clear (e); /* readlink will say it */
+    if (is_odd (buf_str (&target), dir->depth))
+      return odd_id (t, &link, ret, e);
+  }
+  *ret = root_id (type == DT_DIR   ? dir->depth + 1
+                  : type == DT_LNK ? dir->depth
+                                   : 0,
+                  child.mount, child.ino);
+  return 0;
+}
+
+/* Names that Linux cannot hold were changed when they were listed: look for
+ * the one that was changed to NAME. */
+struct find_safe {
+  const char *name;
+  size_t len;
+  uint64_t ino;
+  bool found;
+};
+
+static int
+find_safe (void *arg, const char *name, size_t len, uint64_t ino,
+           unsigned type unused_arg)
+{
+  struct find_safe *f = arg;
+  CLEANUP_BUF struct buf buf = { 0 };
+  const char *safe = fs_safe_name (name, &len, &buf);
+
+  if (len != f->len || memcmp (safe, f->name, len))
+    return 0;
+  f->ino = ino;
+  f->found = true;
+  return 1;
+}
+
+static int
+lookup (const struct place *dir, const char *name, size_t len,
+        struct vfs_node *ret, struct err *e)
+{
+  struct find_safe f = { .name = name, .len = len };
+  struct vfs_node from = { dir->mount, dir->ino };
+  int r;
+
+  if (dir->root_view)
+    r = vfs_lookup (dir->vfs, from, name, len, ret, e);
+  else {
+    ret->mount = 0;
+    r = fs_lookup (dir->fs, dir->ino, name, len, &ret->ino, e);
+  }
+  if (r == 0 || e->code != ENOENT || !memchr (name, '%', len))
+    return r;
+  err_clear (e);
+  if (fs_readdir (dir->fs, dir->ino, find_safe, &f, e) == -1)
+    return -1;
+  if (!f.found)
+    return err_set (e, ENOENT, "'%.*s' is not there", (int) len, name);
+  *ret = (struct vfs_node){ dir->mount, f.ino };
+  return 0;
+}
+
+int
+guest_lookup (struct tree *t, node_id dir, const char *name, size_t len,
+              struct node_attr *ret, struct err *e)
+{
+  struct vfs_node child;
+  struct fs_stat st;
+  struct place p;
+  struct fs *fs;
+  node_id id;
+
+  if (decode (t, dir, &p, e) == -1)
+    return -1;
+  if (lookup (&p, name, len, &child, e) == -1)
+    return in_guest (e, &p);
+  fs = p.root_view ? vfs_fs (p.vfs, child) : p.fs;
+  if (fs_stat (fs, child.ino, &st, e) == -1
+      || child_id (t, &p, child, (st.mode & S_IFMT) >> 12, &id, e) == -1)
+    return in_guest (e, &p);
+  attr_of_stat (&st, id, ret);
+  return 0;
+}
+
+int
+guest_getattr (struct tree *t, node_id id, struct node_attr *ret,
+               struct err *e)
+{
+  struct fs_stat st;
+  struct place p;
+
+  if (decode (t, id, &p, e) == -1)
+    return -1;
+  if (fs_stat (p.fs, p.ino, &st, e) == -1)
+    return in_guest (e, &p);
+  attr_of_stat (&st, id, ret);
+  return 0;
+}
+
+struct listing {
+  struct tree *tree;
+  const struct place *dir;
+  tree_dirent_fn fn;
+  void *arg;
+  struct err *err;
+};
+
+static int
+emit (void *arg, const char *name, size_t len, uint64_t ino, unsigned type)
+{
+  struct listing *l = arg;
+  CLEANUP_BUF struct buf buf = { 0 };
+  struct vfs_node child = { l->dir->mount, ino };
+  struct fs_stat st;
+  const char *safe;
+  node_id id;
+
+  if (l->dir->root_view) {
+    /* A directory that something is mounted on is the mount's root. */
+    if ((type == DT_DIR || type == DT_UNKNOWN)
+        && vfs_lookup (l->dir->vfs, (struct vfs_node){ l->dir->mount,
+                                                       l->dir->ino },
+                       name, len, &child, l->err) == -1)
+      err_clear (l->err);
+    if (type == DT_UNKNOWN
+        && fs_stat (vfs_fs (l->dir->vfs, child), child.ino, &st, l->err) == 0)
+      type = (st.mode & S_IFMT) >> 12;
+    err_clear (l->err);
+  }
+  if (child_id (l->tree, l->dir, child, type, &id, l->err) == -1)
+    return 1;
+  safe = fs_safe_name (name, &len, &buf);
+  return l->fn (l->arg, safe, len, id, type);
+}
+
+/* Entries are gathered first: emit looks into the filesystem, whose lock the
+ * driver's readdir holds. */
+struct raw_entry {
+  uint64_t ino;
+  uint32_t len;
+  unsigned type;
+};
+
+static int
+gather (void *arg, const char *name, size_t len, uint64_t ino, unsigned type)
+{
+  struct raw_entry r = { ino, (uint32_t) len, type };
+  struct buf *b = arg;
+
+  buf_add (b, &r, sizeof r);
+  buf_add (b, name, len);
+  return b->failed;
+}
+
+static int
+emit_all (struct listing *l, const struct buf *entries)
+{
+  struct raw_entry r;
+
+  for (size_t off = 0; off < entries->len; off += sizeof r + r.len) {
+    memcpy (&r, entries->data + off, sizeof r);
+    if (emit (l, entries->data + off + sizeof r, r.len, r.ino, r.type))
+      break;
+  }
+  return l->err->code ? -1 : 0;
+}
+
+int
+guest_readdir (struct tree *t, node_id dir, tree_dirent_fn fn, void *arg,
+               struct err *e)
+{
+  struct place p;
+  struct listing l = { t, &p, fn, arg, e };
+  CLEANUP_BUF struct buf entries = { 0 };
+
+  if (decode (t, dir, &p, e) == -1)
+    return -1;
+  if (fs_readdir (p.fs, p.ino, gather, &entries, e) == -1
+      || buf_check (&entries, e) == -1 || emit_all (&l, &entries) == -1)
+    return in_guest (e, &p);
+  return 0;
+}
+
+/* --- links ---------------------------------------------------------------------------------- */
+
+static void
+climb (struct buf *ret, unsigned depth, const char *path)
+{
+  for (unsigned i = 0; i < depth; i++)
+    buf_puts (ret, "../");
+  path += strspn (path, "/");
+  buf_puts (ret, *path ? path : ".");
+}
+
+/* Takes every ".." out of a path from the root, lexically: for a target that
+ * leads nowhere, so that it leads nowhere inside the tree. */
+static int
+flatten (const char *path, struct buf *ret, struct err *e)
+{
+  size_t len;
+
+  buf_reset (ret);
+  for (; *path; path += len, path += strspn (path, "/")) {
+    path += strspn (path, "/");
+    len = strcspn (path, "/");
+    if (len == 0 || (len == 1 && path[0] == '.'))
+      continue;
+    if (len == 2 && path[0] == '.' && path[1] == '.') {
+      while (ret->len && ret->data[--ret->len] != '/')
+        ;
+      continue;
+    }
+    buf_puts (ret, "/");
+    buf_add (ret, path, len);
+  }
+  buf_puts (ret, "");
+  return buf_check (ret, e);
+}
+
+/* Where a link from directory DIR ("/" or a path) leads to, as a path from
+ * the root without "..". */
+static int
+canonical (const struct vfs *v, const char *dir, const char *target,
+           struct buf *ret, struct err *e)
+{
+  CLEANUP_FREE char *joined = NULL;
+  struct vfs_node n;
+
+  if (vfs_walk_from (v, dir, target, 0, &n, ret, e) == 0)
+    return 0;
+  if (err_is_transient (e))
+    return -1;
+  err_clear (e);
+  if (asprintf (&joined, "%s/%s", *target == '/' ? "" : dir, target) == -1) {
+    joined = NULL;
+    return err_set (e, ENOMEM, "out of memory");
+  }
+  return flatten (joined, ret, e);
+}
+
+/* The path of directory INO, by climbing its "..": only for odd links. */
+static int
+find_name (void *arg, const char *name, size_t len, uint64_t ino,
+           unsigned type unused_arg)
+{
+  struct find_safe *f = arg;
+
+  if (ino != f->ino)
+    return 0;
+  f->name = strndup (name, len);
+  f->found = f->name != NULL;
+  return 1;
+}
+
+static int
+path_of_dir (const struct place *p, struct buf *ret, struct err *e)
+{
+  uint64_t ino = p->odd_dir, up;
+  CLEANUP_BUF struct buf tail = { 0 };
+
+  if (p->mount != 0)
+    return err_set (e, ELOOP, "the link climbs in a mounted filesystem");
+  for (unsigned i = 0; i < p->depth; i++) {
+    struct find_safe f = { .ino = ino };
+    if (fs_lookup (p->fs, ino, "..", 2, &up, e) == -1
+        || fs_readdir (p->fs, up, find_name, &f, e) == -1)
+      return -1;
+    if (!f.found)
+      return err_set (e, EIO, "a directory is not in its own parent");
+    buf_reset (ret);
+    buf_printf (ret, "/%s%s", f.name, buf_str (&tail));
+    free ((char *) f.name);
+    buf_reset (&tail);
+    buf_puts (&tail, buf_str (ret));
+    ino = up;
+  }
+  if (!ret->len)
+    buf_puts (ret, "/");
+  return buf_check (ret, e);
+}
+
+static int
+rewrite (const struct place *p, const char *target, struct buf *ret,
+         struct err *e)
+{
+  CLEANUP_BUF struct buf dir = { 0 }, to = { 0 };
+  bool climbs;
+
+  if (p->depth >= MAX_DEPTH)
+    return err_set (e, ELOOP, "a link this deep is not rewritten");
+  switch (classify (target, p->depth)) {
+  case TARGET_SAFE:
+    buf_puts (ret, target);
+    return buf_check (ret, e);
+  case TARGET_ABSOLUTE:
+    climbs = strstr (target, "..") != NULL;
+    if (!climbs) {
+      climb (ret, p->depth, target);
+      return buf_check (ret, e);
+    }
+    buf_puts (&dir, "/");
+    break;
+  case TARGET_CLIMBS_OUT:
+    /* It climbs at its start only, beyond the root, which stays the root:
+     * the same as the rest of it from there. */
+    while (!strncmp (target, "../", 3) || !strncmp (target, "./", 2)
+           || *target == '/')
+      target += *target == '/' ? 1 : target[1] == '.' ? 3 : 2;
+    climb (ret, p->depth, strcmp (target, "..") ? target : "");
+    return buf_check (ret, e);
+  case TARGET_ODD:
+    if (path_of_dir (p, &dir, e) == -1)
+      return -1;
+    break;
+  }
+  if (canonical (p->vfs, buf_str (&dir), target, &to, e) == -1)
+    return -1;
+  climb (ret, p->depth, buf_str (&to));
+  return buf_check (ret, e);
+}
+
+int
+guest_readlink (struct tree *t, node_id id, struct buf *ret, struct err *e)
+{
+  CLEANUP_BUF struct buf target = { 0 };
+  struct place p;
+
+  if (decode (t, id, &p, e) == -1)
+    return -1;
+  if (fs_readlink (p.fs, p.ino, &target, e) == -1)
+    return in_guest (e, &p);
+  if (!p.root_view) {
+    buf_add (ret, buf_str (&target), target.len);
+    return buf_check (ret, e);
+  }
+  return rewrite (&p, buf_str (&target), ret, e) == -1 ? in_guest (e, &p) : 0;
+}
+
+/* --- data ------------------------------------------------------------------------------------ */
+
+int
+guest_xattrs (struct tree *t, node_id id, tree_xattr_fn fn, void *arg,
+              struct err *e)
+{
+  struct place p;
+
+  if (decode (t, id, &p, e) == -1)
+    return -1;
+  return fs_xattrs (p.fs, p.ino, fn, arg, e) == -1 ? in_guest (e, &p) : 0;
+}
+
+static int
+open_file (struct tree *t, node_id id, struct place *p, struct fs_stat *st,
+           struct err *e)
+{
+  if (decode (t, id, p, e) == -1)
+    return -1;
+  if (fs_stat (p->fs, p->ino, st, e) == -1)
+    return in_guest (e, p);
+  if (!S_ISREG (st->mode))
+    return err_set (e, EINVAL, "not a regular file");
+  return 0;
+}
+
+int
+guest_pread (struct tree *t, node_id id, void *buf, size_t len, uint64_t off,
+             size_t *ret, struct err *e)
+{
+  struct fs_stat st;
+  struct place p;
+
+  if (open_file (t, id, &p, &st, e) == -1)
+    return -1;
+  return fs_pread (p.fs, p.ino, st.size, buf, len, off, ret, e) == -1
+             ? in_guest (e, &p)
+             : 0;
+}
+
+int
+guest_map (struct tree *t, node_id id, uint64_t off, uint64_t len,
+           struct extent *ret, struct err *e)
+{
+  struct extent x, below;
+  struct fs_stat st;
+  struct place p;
+
+  if (open_file (t, id, &p, &st, e) == -1)
+    return -1;
+  if (fs_map (p.fs, p.ino, st.size, off, len, &x, e) == -1)
+    return in_guest (e, &p);
+  if (x.kind != EXTENT_DATA) {
+    *ret = x;
+    return 0;
+  }
+  if (block_resolve (x.lower, x.offset, x.length, &below, e) == -1)
+    return in_guest (e, &p);
+  *ret = below;
+  return 0;
+}

@@ -1,0 +1,251 @@
+/* xrayfs: os/, virtio/, cloud_init_info/
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+
+#include "tree/node.h"
+
+/* --- os/ ------------------------------------------------------------------------------ */
+
+static int
+show_family (struct node *n, struct finding *f, struct err *e)
+{
+  const struct guest *g = image_guest (node_image (n), e);
+
+  return g ? show_fact (f, &g->family, e) : -1;
+}
+
+#define SHOW_OS(function, member, show)                                       \
+  static int function (struct node *n, struct finding *f, struct err *e)      \
+  {                                                                           \
+    const struct os *os = image_os (node_image (n), e);                       \
+    return os ? show (f, &os->member, e) : -1;                                \
+  }
+SHOW_OS (show_id, id, show_fact)
+SHOW_OS (show_name, name, show_fact)
+SHOW_OS (show_version, version, show_fact)
+SHOW_OS (show_variant, variant, show_fact)
+SHOW_OS (show_arch, arch, show_fact)
+SHOW_OS (show_hostname, hostname, show_fact)
+SHOW_OS (show_init, init, show_fact)
+SHOW_OS (show_packages_format, packages_format, show_fact)
+SHOW_OS (show_conflicts, conflicts, show_fact_lines)
+
+static int
+show_root_filesystem (struct node *n, struct finding *f, struct err *e)
+{
+  const struct guest *g = image_guest (node_image (n), e);
+
+  if (!g)
+    return -1;
+  if (!g->root && !g->family.value)
+    return show_fact (f, &g->family, e); /* unknown, with its reason */
+  buf_add (&f->evidence, buf_str (&g->family.evidence),
+           g->family.evidence.len);
+  return show_text (f, g->root ? volume_name (g->root) : NULL);
+}
+
+static int
+show_fstab (struct node *n, struct finding *f, struct err *e)
+{
+  const struct guest *g = image_guest (node_image (n), e);
+
+  if (!g)
+    return -1;
+  if (!g->root && !g->family.value)
+    return show_fact (f, &g->family, e);
+  buf_add (&f->evidence, buf_str (&g->notes), g->notes.len);
+  return show_lines (f, buf_str (&g->fstab));
+}
+
+static int
+show_others (struct node *n, struct finding *f, struct err *e)
+{
+  const struct guest *g = image_guest (node_image (n), e);
+
+  if (!g)
+    return -1;
+  if (!g->root && !g->family.value)
+    return show_fact (f, &g->family, e);
+  return show_lines (f, buf_str (&g->others));
+}
+
+#define SHOW_BOOT(function, member)                                           \
+  static int function (struct node *n, struct finding *f, struct err *e)      \
+  {                                                                           \
+    const struct boot *b = image_boot (node_image (n), e);                    \
+    return b ? show_fact (f, &b->member, e) : -1;                             \
+  }
+SHOW_BOOT (show_firmware, firmware)
+SHOW_BOOT (show_bootloader, bootloader)
+SHOW_BOOT (show_default_kernel, default_kernel)
+SHOW_BOOT (show_cmdline, cmdline)
+
+/* --- os/kernels/<version>/ --------------------------------------------------------------- */
+
+static const struct kernel *
+node_kernel (struct node *n, struct err *e)
+{
+  const struct boot *b = image_boot (node_image (n), e);
+
+  return b && n->index < b->n_kernels ? &b->kernels[n->index] : NULL;
+}
+
+#define SHOW_KERNEL(function, member)                                         \
+  static int function (struct node *n, struct finding *f, struct err *e)      \
+  {                                                                           \
+    const struct kernel *k = node_kernel (n, e);                              \
+    return k ? show_text (f, k->member) : -1;                                 \
+  }
+SHOW_KERNEL (show_kernel_image, image)
+SHOW_KERNEL (show_kernel_config, config)
+SHOW_KERNEL (show_kernel_initramfs, initramfs)
+SHOW_KERNEL (show_kernel_modules, modules)
+
+static int
+show_kernel_native (struct node *n, struct finding *f, struct err *e)
+{
+  const struct kernel *k = node_kernel (n, e);
+
+  return k ? show_fact (f, &k->native, e) : -1;
+}
+
+static int
+show_kernel_driver (struct node *n, struct finding *f, struct err *e,
+                    enum virtio_driver driver)
+{
+  const struct virtio *v = image_kernel_virtio (node_image (n), n->index, e);
+
+  return v ? show_fact (f, &v->drivers[driver], e) : -1;
+}
+
+static int
+show_kernel_virtio_blk (struct node *n, struct finding *f, struct err *e)
+{
+  return show_kernel_driver (n, f, e, VIRTIO_BLK);
+}
+
+static int
+show_kernel_virtio_net (struct node *n, struct finding *f, struct err *e)
+{
+  return show_kernel_driver (n, f, e, VIRTIO_NET);
+}
+
+const struct node_def kernel_rows[] = {
+  TEXT_ROW ("image", show_kernel_image, "path of the kernel"),
+  TEXT_ROW ("config", show_kernel_config, "path of its configuration"),
+  TEXT_ROW ("initramfs", show_kernel_initramfs, "path of its initramfs"),
+  TEXT_ROW ("modules", show_kernel_modules, "directory of its modules"),
+  TEXT_ROW ("native", show_kernel_native,
+            "is it the distribution's own: yes, no or unknown"),
+  TEXT_ROW ("virtio_blk", show_kernel_virtio_blk, "as virtio/blk"),
+  TEXT_ROW ("virtio_net", show_kernel_virtio_net, "as virtio/net"),
+  END_ROWS,
+};
+
+static const struct node_def kernel_dir
+    = DIR_ROW ("<version>", kernel_rows, "one kernel");
+
+static int
+list_kernels (struct node *n, struct err *e)
+{
+  const struct boot *b = image_boot (node_image (n), e);
+
+  if (!b)
+    return -1;
+  for (size_t i = 0; i < b->n_kernels; i++)
+    if (node_add (n, b->kernels[i].version, &kernel_dir, i, e) == -1)
+      return -1;
+  return 0;
+}
+
+const struct node_def os_rows[] = {
+  TEXT_ROW ("family", show_family, "linux, windows, none or unknown"),
+  TEXT_ROW ("id", show_id, "os-release ID"),
+  TEXT_ROW ("name", show_name, "name for people"),
+  TEXT_ROW ("version", show_version, "version of the distribution"),
+  TEXT_ROW ("variant", show_variant, "variant or edition"),
+  TEXT_ROW ("arch", show_arch, "x86_64, i386, aarch64, ..."),
+  TEXT_ROW ("hostname", show_hostname, "host name"),
+  TEXT_ROW ("root_filesystem", show_root_filesystem,
+            "where the root filesystem is: partitions/2"),
+  TEXT_ROW ("firmware", show_firmware,
+            "what the disk can boot with: bios, uefi, both or none"),
+  TEXT_ROW ("bootloader", show_bootloader, "grub2, extlinux, ..."),
+  TEXT_ROW ("default_kernel", show_default_kernel,
+            "version of the kernel that starts by default"),
+  COMPUTED_ROW ("kernels", list_kernels, "one directory per kernel"),
+  TEXT_ROW ("cmdline", show_cmdline, "kernel command line of the default"),
+  LIST_ROW ("fstab", show_fstab, "fstab, devices resolved, one a line"),
+  TEXT_ROW ("init", show_init, "systemd, upstart, sysvinit or openrc"),
+  TEXT_ROW ("packages_format", show_packages_format, "deb, rpm, apk, pacman"),
+  LIST_ROW ("conflicts", show_conflicts,
+            "tools of other virtualisations that were found"),
+  LIST_ROW ("others", show_others, "further operating systems, one a line"),
+  END_ROWS,
+};
+
+/* --- virtio/ --------------------------------------------------------------------------------- */
+
+int
+show_has_virtio (struct node *n, struct finding *f, struct err *e)
+{
+  const struct virtio *v = image_virtio (node_image (n), e);
+
+  return v ? show_fact (f, &v->has, e) : -1;
+}
+
+/* The row's place in the table is the driver. */
+static int
+show_driver (struct node *n, struct finding *f, struct err *e)
+{
+  const struct virtio *v = image_virtio (node_image (n), e);
+
+  return v ? show_fact (f, &v->drivers[n->def - virtio_rows], e) : -1;
+}
+
+const struct node_def virtio_rows[] = {
+  [VIRTIO_BLK] = TEXT_ROW ("blk", show_driver, "virtio_blk"),
+  [VIRTIO_SCSI] = TEXT_ROW ("scsi", show_driver, "virtio_scsi"),
+  [VIRTIO_NET] = TEXT_ROW ("net", show_driver, "virtio_net"),
+  [VIRTIO_PCI] = TEXT_ROW ("pci", show_driver, "virtio_pci"),
+  [VIRTIO_RING] = TEXT_ROW ("ring", show_driver, "virtio_ring"),
+  [VIRTIO_CORE] = TEXT_ROW ("core", show_driver, "virtio"),
+  [VIRTIO_CONSOLE] = TEXT_ROW ("console", show_driver, "virtio_console"),
+  [VIRTIO_BALLOON] = TEXT_ROW ("balloon", show_driver, "virtio_balloon"),
+  [VIRTIO_RNG] = TEXT_ROW ("rng", show_driver, "virtio_rng"),
+  END_ROWS,
+};
+
+/* --- cloud_init_info/ -------------------------------------------------------------------------- */
+
+#define SHOW_CLOUD(function, member, show)                                    \
+  int function (struct node *n, struct finding *f, struct err *e)             \
+  {                                                                           \
+    const struct cloud_init *c = image_cloud_init (node_image (n), e);        \
+    return c ? show (f, &c->member, e) : -1;                                  \
+  }
+SHOW_CLOUD (show_cloud_init, would_run, show_fact)
+static SHOW_CLOUD (show_installed, installed, show_fact)
+static SHOW_CLOUD (show_flavour, flavour, show_fact)
+static SHOW_CLOUD (show_cloud_version, version, show_fact)
+static SHOW_CLOUD (show_installed_as, installed_as, show_fact)
+static SHOW_CLOUD (show_enabled, enabled, show_fact)
+static SHOW_CLOUD (show_disabled_by, disabled_by, show_fact)
+static SHOW_CLOUD (show_datasources, datasources, show_fact_lines)
+static SHOW_CLOUD (show_config_files, config_files, show_fact_lines)
+
+const struct node_def cloud_init_rows[] = {
+  TEXT_ROW ("installed", show_installed,
+            "yes, no or unknown: program, Python package and configuration"),
+  TEXT_ROW ("flavour", show_flavour, "cloud-init or none"),
+  TEXT_ROW ("version", show_cloud_version, "version of cloud-init"),
+  TEXT_ROW ("installed_as", show_installed_as, "package or source"),
+  TEXT_ROW ("enabled", show_enabled, "would it be started: yes or no"),
+  TEXT_ROW ("disabled_by", show_disabled_by, "what keeps it from running"),
+  LIST_ROW ("datasources", show_datasources,
+            "datasource_list as configured; none: all are tried"),
+  LIST_ROW ("config_files", show_config_files,
+            "the configuration files, in the order they are read"),
+  END_ROWS,
+};

@@ -1,0 +1,184 @@
+/* xrayfs: partitions/N/
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "tree/node.h"
+
+struct volume *
+node_volume (const struct node *n, struct err *e)
+{
+  struct volume *const *v;
+  size_t count;
+
+  if (image_volumes (node_image (n), &v, &count, e) == -1)
+    return NULL;
+  if (n->index >= count) {
+    err_set (e, ENOENT, "no such volume");
+    return NULL;
+  }
+  return v[n->index];
+}
+
+/* --- from the partition table ----------------------------------------------------- */
+
+#define SHOW_PARTITION(function, expression)                                  \
+  static int function (struct node *n, struct finding *f, struct err *e)      \
+  {                                                                           \
+    struct volume *v = node_volume (n, e);                                    \
+    const struct partition *p = v ? volume_partition (v) : NULL;              \
+    return p ? expression : -1;                                               \
+  }
+SHOW_PARTITION (show_start, show_number (f, p->start))
+SHOW_PARTITION (show_size, show_number (f, p->size))
+SHOW_PARTITION (show_type, show_text (f, p->type))
+SHOW_PARTITION (show_type_name, show_text (f, p->type_name))
+SHOW_PARTITION (show_bootable, show_yes_no (f, p->bootable))
+SHOW_PARTITION (show_uuid, show_text (f, p->uuid))
+SHOW_PARTITION (show_name, show_text (f, p->name))
+
+static int
+show_flags (struct node *n, struct finding *f, struct err *e)
+{
+  struct volume *v = node_volume (n, e);
+  const struct partition *p = v ? volume_partition (v) : NULL;
+
+  if (!p)
+    return -1;
+  if (p->number == 0)
+    return show_text (f, NULL);
+  buf_printf (&f->text, "0x%" PRIx64 "\n", p->flags);
+  return 0;
+}
+
+/* --- from the superblock ------------------------------------------------------------- */
+
+static const struct superblock *
+node_superblock (struct node *n, struct err *e)
+{
+  struct volume *v = node_volume (n, e);
+
+  return v ? volume_superblock (v, e) : NULL;
+}
+
+#define SHOW_SUPERBLOCK(function, member)                                     \
+  static int function (struct node *n, struct finding *f, struct err *e)      \
+  {                                                                           \
+    const struct superblock *s = node_superblock (n, e);                      \
+    return s ? show_text (f, s->member) : -1;                                 \
+  }
+SHOW_SUPERBLOCK (show_label, label)
+SHOW_SUPERBLOCK (show_fs_uuid, uuid)
+SHOW_SUPERBLOCK (show_fs_version, version)
+
+static int
+show_filesystem (struct node *n, struct finding *f, struct err *e)
+{
+  const struct superblock *s = node_superblock (n, e);
+
+  if (!s)
+    return -1;
+  if (s->ambivalent)
+    buf_printf (&f->evidence, "libblkid: %s\n", s->ambivalent);
+  return show_text (f, s->type);
+}
+
+/* --- from the filesystem itself ------------------------------------------------------- */
+
+/* 1: *RET; 0: there is no filesystem to ask (an absent value). */
+static int
+node_fs_info (struct node *n, const struct fs_info **ret, struct err *e)
+{
+  struct volume *v = node_volume (n, e);
+  const struct superblock *s = v ? volume_superblock (v, e) : NULL;
+
+  if (!s)
+    return -1;
+  if (!strcmp (s->type, "none") || !strcmp (s->type, "swap")
+      || volume_partition (v)->extended)
+    return 0;
+  *ret = volume_fs_info (v, e);
+  return *ret ? 1 : -1;
+}
+
+static int
+show_known (struct finding *f, uint64_t number, struct err *e)
+{
+  if (number == UINT64_MAX)
+    return err_set (e, ENOTSUP, "the filesystem does not say");
+  return show_number (f, number);
+}
+
+#define SHOW_FS(function, expression)                                         \
+  static int function (struct node *n, struct finding *f, struct err *e)      \
+  {                                                                           \
+    const struct fs_info *i;                                                  \
+    int r = node_fs_info (n, &i, e);                                          \
+    return r == -1 ? -1 : r == 0 ? show_text (f, NULL) : expression;          \
+  }
+SHOW_FS (show_fs_size, show_known (f, i->size, e))
+SHOW_FS (show_fs_used, show_known (f, i->used, e))
+SHOW_FS (show_fs_free, show_known (f, i->free, e))
+SHOW_FS (show_fs_features, show_text (f, buf_str (&i->features)))
+SHOW_FS (show_fs_state, show_text (f, i->state))
+
+static int
+show_role (struct node *n, struct finding *f, struct err *e)
+{
+  struct volume *v = node_volume (n, e);
+  const struct fact *role = v ? volume_role (v, e) : NULL;
+
+  return role ? show_fact (f, role, e) : -1;
+}
+
+const struct node_def partition_rows[] = {
+  NUMBER_ROW ("start", show_start, "first byte of the partition"),
+  NUMBER_ROW ("size", show_size, "bytes of the partition"),
+  TEXT_ROW ("type", show_type, "MBR byte as 0x83, or the GPT GUID"),
+  TEXT_ROW ("type_name", show_type_name, "common name of the type"),
+  TEXT_ROW ("bootable", show_bootable,
+            "MBR active flag, or GPT legacy-boot bit"),
+  TEXT_ROW ("uuid", show_uuid, "PARTUUID"),
+  TEXT_ROW ("name", show_name, "GPT name"),
+  TEXT_ROW ("flags", show_flags, "raw attributes, hexadecimal"),
+  TEXT_ROW ("filesystem", show_filesystem,
+            "libblkid's TYPE (ext4, xfs, LVM2_member, ...), or none"),
+  TEXT_ROW ("label", show_label, "label of the filesystem"),
+  TEXT_ROW ("fs_uuid", show_fs_uuid, "UUID of the filesystem"),
+  TEXT_ROW ("fs_version", show_fs_version, "version of the filesystem"),
+  NUMBER_ROW ("fs_size", show_fs_size, "bytes of the filesystem"),
+  NUMBER_ROW ("fs_used", show_fs_used, "bytes in use"),
+  NUMBER_ROW ("fs_free", show_fs_free, "bytes free"),
+  TEXT_ROW ("fs_features", show_fs_features, "feature words"),
+  TEXT_ROW ("fs_state", show_fs_state,
+            "clean, dirty, needs-recovery or errors"),
+  TEXT_ROW ("role", show_role,
+            "root, boot, esp, bios-boot, swap, home, var, lvm, recovery,"
+            " data or unknown"),
+  { .name = "raw", .type = NODE_BYTES, .not_reported = true,
+    .help = "the partition's bytes" },
+  { .name = "files", .type = NODE_GUEST, .not_reported = true,
+    .help = "its files, read-only: modes, owners, times, links, xattrs and"
+            " holes as they are" },
+  END_ROWS,
+};
+
+static const struct node_def partition_dir
+    = DIR_ROW ("<N>", partition_rows, "one partition");
+
+int
+list_partitions (struct node *n, struct err *e)
+{
+  struct volume *const *v;
+  size_t count;
+
+  if (image_volumes (node_image (n), &v, &count, e) == -1)
+    return -1;
+  for (size_t i = 0; i < count; i++)
+    if (node_add (n, strrchr (volume_name (v[i]), '/') + 1, &partition_dir,
+                  i, e)
+        == -1)
+      return -1;
+  return 0;
+}

@@ -1,0 +1,74 @@
+# xrayfs: what every test script shares.  Source it first:
+#   . "${srcdir:-.}/tests/functions.sh"
+# It gives:
+#   $XRAYFS            the program under test
+#   $tmp               a directory of the test's own, removed at the end
+#   requires PROG...   skips (77) when a program is missing, and says which
+#   skip WHY, fail WHY, note TEXT
+#   at_exit COMMAND    runs at the end, last first, whatever happens
+#   corpus ID          prints the path of an image of the shared corpus, unpacked;
+#                      skips where the corpus is not there
+#   tool NAME          prints the path of a built test helper (tests/tools)
+# shellcheck shell=bash
+set -eu
+
+srcdir=$(cd "${srcdir:-.}" && pwd)
+builddir=$(cd "${top_builddir:-.}" && pwd)
+XRAYFS=${XRAYFS:-$builddir/xrayfs}
+test_name=$(basename "$0" .sh)
+
+# Make malloc errors show.
+export MALLOC_PERTURB_=165
+export LC_ALL=C.UTF-8 TZ=UTC
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/xrayfs-$test_name.XXXXXX")
+at_exit_commands=("rm -rf '$tmp'")
+
+run_at_exit ()
+{
+  local status=$? i
+  set +e
+  for ((i = ${#at_exit_commands[@]} - 1; i >= 0; i--)); do
+    eval "${at_exit_commands[i]}"
+  done
+  exit "$status"
+}
+trap run_at_exit EXIT
+trap 'exit 1' INT TERM HUP
+
+at_exit () { at_exit_commands+=("$*"); }
+note () { printf '%s: %s\n' "$test_name" "$*"; }
+skip () { note "skipped: $*"; exit 77; }
+fail () { note "FAILED: $*" >&2; exit 1; }
+
+requires ()
+{
+  local prog
+  for prog in "$@"; do
+    command -v "$prog" > /dev/null 2>&1 || skip "$prog is not installed"
+  done
+}
+
+# assert_equal WHAT GOT WANTED
+assert_equal ()
+{
+  [ "$2" = "$3" ] || fail "$1: got '$2', wanted '$3'"
+}
+
+# The folder of real images made by others, where it is there.
+corpus_dir=${XRAYFS_CORPUS:-$srcdir/../shared/corpus}
+cache_dir=${XRAYFS_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/xrayfs}
+
+corpus ()
+{
+  [ -x "$corpus_dir/unpack" ] || return 1
+  "$corpus_dir/unpack" "$cache_dir/corpus" "$1" || return 1
+  printf '%s\n' "$cache_dir/corpus/$1"
+}
+
+requires_corpus ()
+{
+  [ -x "$corpus_dir/unpack" ] || skip "the corpus is not there"
+}
+
+tool () { printf '%s\n' "$builddir/tests/tools/$1"; }

@@ -1,0 +1,111 @@
+#!/bin/bash
+# xrayfs: a backing or data file opens only inside the image's directory
+# SPDX-License-Identifier: GPL-2.0-or-later
+. "${srcdir:-.}/tests/functions.sh"
+requires qemu-img mkfifo timeout
+cat=$(tool block-cat)
+cd "$tmp"
+
+mkdir -p in/sub out
+qemu-img create -q -f raw out/secret.raw 1M
+qemu-img create -q -f raw in/base.raw 1M
+cp in/base.raw in/sub/base.raw
+cp in/base.raw in/a:b.raw
+ln -s ../out/secret.raw in/link-out
+ln -s "$PWD/in/base.raw" in/link-absolute
+ln -s base.raw in/link-in
+ln -s loop in/loop
+ln -s ../out in/dir-out
+ln -s /proc/self/root in/root
+mkfifo in/fifo
+ln in/base.raw in/hard.raw
+
+# make NAME BACKING [OPTION...]
+make () { qemu-img create -q -u -f qcow2 -b "$2" "${@:3}" "$1" 1M; }
+
+# refused NAME WORDS: block-cat says WORDS, quickly, and gives no bytes.
+refused ()
+{
+  local got
+  got=$(timeout 10 "$cat" --info "$1" 2>&1) && fail "$1: was opened"
+  case $got in
+  *": qcow2: "*" file '"*"$2"*) note "$1: ${got#block-cat: }" ;;
+  *) fail "$1: said '$got', wanted '$2'" ;;
+  esac
+}
+opened () { "$cat" "$1" > got.raw || fail "$1: was not opened"; }
+
+n=0
+while IFS='|' read -r backing words; do
+  n=$((n + 1))
+  make "in/$n.qcow2" "${backing/@/$PWD}" -F raw
+  if [ "$words" = ok ]; then opened "in/$n.qcow2"; else
+    refused "in/$n.qcow2" "$words"
+  fi
+done << 'END'
+/etc/shadow|lies outside the image's directory
+../out/secret.raw|lies outside the image's directory
+sub/../../out/secret.raw|lies outside the image's directory
+link-out|lies outside the image's directory
+link-absolute|lies outside the image's directory
+dir-out/secret.raw|lies outside the image's directory
+root/etc/passwd|lies outside the image's directory
+@/in/../out/secret.raw|lies outside the image's directory
+@/out/secret.raw|lies outside the image's directory
+@/inside|lies outside the image's directory
+file:/etc/shadow|lies outside the image's directory
+file:../out/secret.raw|lies outside the image's directory
+json:{"file.filename":"base.raw"}|'json:' references are refused
+nbd:localhost:10809|'nbd:' references are refused
+nbd://localhost/x|'nbd:' references are refused
+http://localhost/x|'http:' references are refused
+fd:3|'fd:' references are refused
+a:b.raw|'a:' references are refused
+/dev/null|a device is refused
+/dev/fd/0|a device is refused
+/dev/fdset/1|a device is refused
+fifo|is not a regular file
+sub|is not a regular file
+loop|symbolic links
+missing.raw|no such file
+base.raw/x|no such file
+base.raw|ok
+./sub/../base.raw|ok
+link-in|ok
+hard.raw|ok
+file:base.raw|ok
+file:a:b.raw|ok
+./a:b.raw|ok
+@/in/sub/base.raw|ok
+@/in//base.raw|ok
+END
+
+# --- loops and long chains ---------------------------------------------------
+make in/self.qcow2 self.qcow2 -F qcow2
+refused in/self.qcow2 "chain of backing files leads back to 'self.qcow2'"
+make in/x.qcow2 y.qcow2 -F qcow2
+make in/y.qcow2 sub/z.qcow2 -F qcow2
+make in/sub/z.qcow2 ../x.qcow2 -F qcow2
+refused in/x.qcow2 "leads back to"
+ln in/x.qcow2 in/w.qcow2
+refused in/w.qcow2 "leads back to"
+qemu-img create -q -f qcow2 in/long0.qcow2 1M
+for ((i = 1; i <= 65; i++)); do
+  make in/long$i.qcow2 long$((i - 1)).qcow2 -F qcow2
+done
+opened in/long64.qcow2
+assert_equal "length of the chain" \
+  "$("$cat" --info in/long64.qcow2 | grep -c ^backing_chain=)" 64
+refused in/long65.qcow2 "qcow2: backing file"
+
+# --- formats, data files -------------------------------------------------------
+# raw is never probed: the overlay shows the bytes of a qcow2 file.
+qemu-img create -q -f qcow2 in/inner.qcow2 1M
+make in/as-raw.qcow2 inner.qcow2 -F raw
+"$cat" in/as-raw.qcow2 > got.raw
+head -c 3 got.raw | grep -qx QFI || fail "raw was probed"
+qemu-img create -q -f qcow2 -o data_file=out/data.raw in/data.qcow2 1M
+refused in/data.qcow2 "data file 'out/data.raw': no such file"
+qemu-img create -q -f qcow2 -o data_file=/dev/shm/xrayfs-test.$$ in/shm.qcow2 1M
+rm -f /dev/shm/xrayfs-test.$$
+refused in/shm.qcow2 "a device is refused"
