@@ -8,7 +8,7 @@
 #include "block/cache.h"
 #include "fs/fs.h"
 
-#define MAX_FILES 256
+#define MAX_FILES   256
 #define MAX_EXTENTS 64
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
@@ -56,12 +56,12 @@ read_file (struct fs *fs, uint64_t ino, uint64_t size)
   for (; n < MAX_EXTENTS && off < size; n++, off += x.length)
     if (fs_map (fs, ino, size, off, size - off, &x, &e) == -1)
       break;
-  if (fs_pread (fs, ino, size, buf, sizeof buf, 0, &got, &e) == 0
-      && got != MIN (size, sizeof buf))
+  if (fs_pread (fs, ino, size, buf, sizeof buf, 0, &got, &e) == 0 &&
+      got != MIN (size, sizeof buf))
     __builtin_trap ();
-  if (size > sizeof buf
-      && fs_pread (fs, ino, size, buf, 5000, size - 4000, &got, &e) == 0
-      && got != 4000)
+  if (size > sizeof buf &&
+      fs_pread (fs, ino, size, buf, 5000, size - 4000, &got, &e) == 0 &&
+      got != 4000)
     __builtin_trap ();
 }
 
@@ -75,15 +75,15 @@ look_at (struct walk *w, uint64_t ino)
 
   if (fs_stat (w->fs, ino, &st, &e) == -1)
     return;
-  (void) !fs_xattrs (w->fs, ino, touch, NULL, &e);
+  (void)!fs_xattrs (w->fs, ino, touch, NULL, &e);
   if (S_ISLNK (st.mode))
-    (void) !fs_readlink (w->fs, ino, &target, &e);
+    (void)!fs_readlink (w->fs, ino, &target, &e);
   if (S_ISREG (st.mode))
     read_file (w->fs, ino, st.size);
   if (S_ISDIR (st.mode) && w->n < MAX_FILES) {
-    (void) !fs_readdir (w->fs, ino, keep, w, &e);
-    (void) !fs_lookup (w->fs, ino, w->name, w->name_len, &found, &e);
-    (void) !fs_lookup (w->fs, ino, "absent", 6, &found, &e);
+    (void)!fs_readdir (w->fs, ino, keep, w, &e);
+    (void)!fs_lookup (w->fs, ino, w->name, w->name_len, &found, &e);
+    (void)!fs_lookup (w->fs, ino, "absent", 6, &found, &e);
   }
 }
 
@@ -108,8 +108,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   struct fs *fs = NULL;
   struct err e;
 
-  if (env.cache && block_mem_open (&env, data, size, &b, &e) == 0
-      && fs_mount (b, "ext4", &fs, &e) == 0)
+  if (env.cache && block_mem_open (&env, data, size, &b, &e) == 0 &&
+      fs_mount (b, "ext4", &fs, &e) == 0)
     walk (fs);
   fs_unmount (fs);
   block_close (b);

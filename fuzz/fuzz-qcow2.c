@@ -16,8 +16,8 @@
 #include "block/cache.h"
 
 #define MAX_EXTENTS 256
-#define READ_SIZE (64 * KiB)
-#define SPARSE_MAX (1 * MiB)
+#define READ_SIZE   (64 * KiB)
+#define SPARSE_MAX  (1 * MiB)
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 
@@ -27,7 +27,7 @@ read_some (struct block *b, char *buf, uint64_t off)
   struct err e;
 
   if (off < b->size)
-    (void) !block_pread (b, buf, MIN (READ_SIZE, b->size - off), off, &e);
+    (void)!block_pread (b, buf, MIN (READ_SIZE, b->size - off), off, &e);
 }
 
 static void

@@ -19,14 +19,14 @@ struct signature {
 static bool
 signature_matches (struct block *below, const struct signature *s)
 {
-  uint64_t back = s->at < 0 ? (uint64_t) -s->at : below->size;
+  uint64_t back = s->at < 0 ? (uint64_t)-s->at : below->size;
   uint64_t off;
   char found[32];
   struct err e;
 
   if (back > below->size)
     return false;
-  off = s->at < 0 ? below->size - back : (uint64_t) s->at;
+  off = s->at < 0 ? below->size - back : (uint64_t)s->at;
   /* A read error is "not mine": block.h. */
   return s->len <= sizeof found && range_within (off, s->len, below->size) &&
          block_pread (below, found, s->len, off, &e) == 0 &&
@@ -38,7 +38,7 @@ bid_signatures (struct block *below, const struct signature *s, size_t n)
 {
   for (size_t i = 0; i < n; i++)
     if (signature_matches (below, &s[i]))
-      return (int) (8 * s[i].len);
+      return (int)(8 * s[i].len);
   return 0;
 }
 
@@ -48,26 +48,28 @@ not_read (struct block *b unused_arg, struct err *e)
   return err_set (e, ENOTSUP, "this version of xrayfs does not read it");
 }
 
-#define AT(at, magic) { at, sizeof (magic) - 1, magic }
-#define NAMED(format, ...)                                                    \
-  static int format##_bid (struct block *below)                               \
-  {                                                                           \
-    static const struct signature s[] = { __VA_ARGS__ };                      \
-    return bid_signatures (below, s, ARRAY_SIZE (s));                         \
-  }                                                                           \
-  extern const struct block_ops format##_ops;                                 \
-  const struct block_ops format##_ops = {                                     \
-    .name = #format,                                                          \
-    .bid = format##_bid,                                                      \
-    .open = not_read,                                                         \
+#define AT(at, magic)                                                        \
+  {                                                                          \
+    at, sizeof (magic) - 1, magic                                            \
+  }
+#define NAMED(format, ...)                                                   \
+  static int format##_bid (struct block *below)                              \
+  {                                                                          \
+    static const struct signature s[] = { __VA_ARGS__ };                     \
+    return bid_signatures (below, s, ARRAY_SIZE (s));                        \
+  }                                                                          \
+  extern const struct block_ops format##_ops;                                \
+  const struct block_ops format##_ops = {                                    \
+    .name = #format,                                                         \
+    .bid = format##_bid,                                                     \
+    .open = not_read,                                                        \
   }
 
 /* The footer alone for a fixed disk; old Virtual PC left its last byte
  * away. */
 NAMED (vhd, AT (0, "conectix"), AT (-512, "conectix"), AT (-511, "conectix"));
 NAMED (vhdx, AT (0, "vhdxfile"));
-NAMED (vmdk, AT (0, "KDMV"), AT (0, "COWD"),
-       AT (0, "# Disk DescriptorFile"));
+NAMED (vmdk, AT (0, "KDMV"), AT (0, "COWD"), AT (0, "# Disk DescriptorFile"));
 NAMED (vdi, AT (0x40, "\x7f\x10\xda\xbe"));
 NAMED (qcow, AT (0, "QFI\xfb\0\0\0\1"));
 NAMED (qed, AT (0, "QED\0"));

@@ -1,4 +1,5 @@
-/* xrayfs: qcow2, shared by its two files
+/* xrayfs: qcow2, shared by its files: qcow2.c maps and reads, qcow2_open.c
+ * checks the header, qcow2_info.c has the rest of it
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef XRAYFS_BLOCK_QCOW2_H
@@ -14,11 +15,12 @@
 #define QCOW2_EXTENDED_L2      (UINT64_C (1) << 4)
 #define QCOW2_KNOWN            (UINT64_C (0x1f))
 /* compatible_features, autoclear_features. */
-#define QCOW2_LAZY_REFCOUNTS   (UINT64_C (1) << 0)
-#define QCOW2_BITMAPS          (UINT64_C (1) << 0)
-#define QCOW2_DATA_FILE_RAW    (UINT64_C (1) << 1)
+#define QCOW2_LAZY_REFCOUNTS (UINT64_C (1) << 0)
+#define QCOW2_BITMAPS        (UINT64_C (1) << 0)
+#define QCOW2_DATA_FILE_RAW  (UINT64_C (1) << 1)
 
-#define QCOW2_MAX_NAME 1023 /* of a backing or data file */
+#define QCOW2_PIECE    (UINT64_C (64) << 10) /* of a table, in the cache */
+#define QCOW2_MAX_NAME 1023                  /* of a backing or data file */
 
 enum qcow2_crypt { QCOW2_CRYPT_NONE, QCOW2_CRYPT_AES, QCOW2_CRYPT_LUKS };
 enum qcow2_compression { QCOW2_ZLIB, QCOW2_ZSTD };
@@ -41,15 +43,26 @@ struct qcow2 {
   char *backing_file, *backing_format, *data_file;
   char unknown_feature[47]; /* the name of the lowest unknown bit */
 
-  bool extended;          /* L2 entries of 16 bytes, with subclusters */
-  unsigned entry_size;    /* of an L2 table, in bytes */
-  unsigned l2_bits;       /* an L2 table has 1 << l2_bits entries */
-  uint64_t unit;          /* what is allocated at once: a (sub)cluster */
-  uint64_t slice;         /* bytes of an L2 table that are read at once */
-  struct block *data;     /* holds the clusters: below, or the data file */
-  struct block *backing;  /* or NULL */
+  bool extended;         /* L2 entries of 16 bytes, with subclusters */
+  unsigned entry_size;   /* of an L2 table, in bytes */
+  unsigned l2_bits;      /* an L2 table has 1 << l2_bits entries */
+  uint64_t unit;         /* what is allocated at once: a (sub)cluster */
+  uint64_t slice;        /* bytes of an L2 table that are read at once */
+  struct block *data;    /* holds the clusters: below, or the data file */
+  struct block *backing; /* or NULL */
   const void *l1_owner, *l2_owner, *cluster_owner; /* in the cache */
 };
+
+/* How many bits of a guest offset one L2 table covers. */
+static inline unsigned
+l1_shift (const struct qcow2 *q)
+{
+  return q->cluster_bits + q->l2_bits;
+}
+
+/* block_ops.bid, .open */
+int qcow2_bid (struct block *below) nonnull (1);
+int qcow2_open (struct block *b, struct err *e) must_check nonnull (1, 2);
 
 /* Bit number of the lowest unknown incompatible feature; -1: none. */
 int qcow2_unknown_bit (const struct qcow2 *q) nonnull (1);
@@ -60,7 +73,7 @@ int qcow2_read_extensions (struct block *b, struct err *e) must_check
     nonnull (1, 2);
 
 /* block_ops.info */
-int qcow2_info (struct block *b, struct block_info *ret, struct err *e)
-    must_check nonnull (1, 2, 3);
+int qcow2_info (struct block *b, struct block_info *ret,
+                struct err *e) must_check nonnull (1, 2, 3);
 
 #endif

@@ -19,9 +19,9 @@
 #define EXT_BITMAPS        0x23852875
 
 /* qemu writes at most five; each costs a read. */
-#define MAX_EXTENSIONS 256
+#define MAX_EXTENSIONS    256
 #define MAX_FEATURE_NAMES (3 * 64)
-#define MAX_FORMAT_NAME 15 /* as in qemu */
+#define MAX_FORMAT_NAME   15 /* as in qemu */
 
 struct extension {
   uint32_t type, len;
@@ -47,7 +47,7 @@ read_string (struct block *b, const struct extension *x, size_t max,
   if (x->len > max)
     return err_set (e, EINVAL, "name of %" PRIu32 " bytes is too long",
                     x->len);
-  s = calloc (1, (size_t) x->len + 1);
+  s = calloc (1, (size_t)x->len + 1);
   if (!s)
     return err_set (e, ENOMEM, "out of memory");
   if (block_pread (b->below, s, x->len, x->offset, e) == -1)
@@ -59,8 +59,7 @@ read_string (struct block *b, const struct extension *x, size_t max,
 
 /* "Feature name table": 48 bytes each: type, bit, name. */
 static int
-read_feature_names (struct block *b, const struct extension *x,
-                    struct err *e)
+read_feature_names (struct block *b, const struct extension *x, struct err *e)
 {
   struct qcow2 *q = b->priv;
   int bit = qcow2_unknown_bit (q);
@@ -117,12 +116,11 @@ qcow2_read_extensions (struct block *b, struct err *e)
       return err_in (e, "header extension");
     x = (struct extension){ load_be32 (head), load_be32 (head + 4),
                             off + sizeof head };
+    if (x.len > end - x.offset)
+      return err_set (
+          e, EINVAL, "header extension 0x%08" PRIx32 " is too large", x.type);
     if (x.type == EXT_END)
       break;
-    if (x.len > end - x.offset)
-      return err_set (e, EINVAL,
-                      "header extension 0x%08" PRIx32 " is too large",
-                      x.type);
     if (read_extension (b, &x, e) == -1)
       return err_in (e, "header extension 0x%08" PRIx32, x.type);
     off = round_up (x.offset + x.len, 8);
@@ -147,7 +145,7 @@ struct snapshot {
 static void
 add_date (struct buf *out, uint32_t seconds)
 {
-  time_t t = (time_t) seconds;
+  time_t t = (time_t)seconds;
   char text[32];
   struct tm tm;
 
@@ -184,8 +182,7 @@ read_snapshot (struct block *b, uint64_t off, struct snapshot *s,
     return err_set (e, EINVAL, "%" PRIu32 " bytes of extra data",
                     s->extra_len);
   s->text = off + sizeof s->head + s->extra_len;
-  return block_pread (b->below, s->extra,
-                      MIN (s->extra_len, sizeof s->extra),
+  return block_pread (b->below, s->extra, MIN (s->extra_len, sizeof s->extra),
                       off + sizeof s->head, e);
 }
 
@@ -195,8 +192,7 @@ add_snapshot (struct block *b, const struct snapshot *s, struct buf *out,
               struct err *e)
 {
   struct qcow2 *q = b->priv;
-  uint64_t size =
-      s->extra_len >= 16 ? load_be64 (s->extra + 8) : q->size;
+  uint64_t size = s->extra_len >= 16 ? load_be64 (s->extra + 8) : q->size;
 
   if (add_text (b, s->text, s->id_len, out, e) == -1 ||
       add_text (b, s->text + s->id_len, s->name_len, out, e) == -1)
@@ -225,7 +221,8 @@ add_snapshots (struct block *b, struct buf *out, struct err *e)
   return 0;
 }
 
-/* --- info ----------------------------------------------------------------- */
+/* --- info -----------------------------------------------------------------
+ */
 
 static void
 add_features (const struct qcow2 *q, struct buf *out)

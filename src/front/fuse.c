@@ -259,6 +259,7 @@ open_raw (fuse_req_t req, const struct node_attr *a,
   }
   h->size = a->size;
   fi->keep_cache = 1;
+  fi->noflush = 1; /* there is nothing to write back */
   fi->fh = (uintptr_t) h;
   if (fuse_reply_open (req, fi) != 0)
     handle_free (&fs->handles, h);
@@ -285,6 +286,7 @@ do_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     return;
   }
   fi->direct_io = 1;
+  fi->noflush = 1;
   op_start (req, ino, "", fi, 0, open_compute, open_reply);
 }
 
@@ -304,52 +306,27 @@ do_release (fuse_req_t req, fuse_ino_t ino unused_arg,
   fuse_reply_err (req, 0);
 }
 
-/* Do the bytes lie in the image file as they are?  Then *RET says where. */
-static bool
-can_splice (struct served *fs, const struct handle *h, uint64_t off,
-            size_t len, struct fuse_bufvec *ret)
-{
-  struct extent x;
-  struct err e;
-  struct stat st;
-  int fd;
-
-  if (tree_map (fs->tree, h->id, off, len, &x, &e) == -1)
-    return false; /* tree_pread meets the same, and says it */
-  if (x.kind != EXTENT_DATA || x.length < len)
-    return false;
-  fd = block_file_fd (x.lower);
-  if (fd == -1 || fstat (fd, &st) == -1 ||
-      (S_ISREG (st.st_mode) &&
-       !range_within (x.offset, len, (uint64_t) st.st_size)))
-    return false;
-  *ret = FUSE_BUFVEC_INIT (len);
-  ret->buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
-  ret->buf[0].fd = fd;
-  ret->buf[0].pos = (off_t) x.offset;
-  return true;
-}
-
+/* Copied, not spliced.  Measured with 1 GiB of a raw image in the page cache,
+ * in alternating runs: requests of 128 KiB, which is what the kernel's
+ * readahead asks for, go equally fast both ways (medians 434 MiB/s copied, 447
+ * spliced, of the same cost in CPU); requests of 1 MiB (O_DIRECT) are 2 to 3
+ * times as fast copied.  And what is copied is known to be all there: should
+ * the image shrink between a check of its length and a splice, the reply would
+ * be short, which the kernel takes for the end of the file and keeps. */
 static void
 read_raw (fuse_req_t req, const struct handle *h, size_t len, uint64_t off)
 {
-  struct served *fs = served (req);
-  CLEANUP_FREE char *buf = NULL;
-  struct fuse_bufvec where;
+  CLEANUP_FREE char *data = malloc (len);
   struct err e = { 0 };
   size_t got;
 
-  if (getenv ("XSPLICE") && can_splice (fs, h, off, len, &where)) {
-    fuse_reply_data (req, &where, 0);
-    return;
-  }
-  buf = malloc (len);
-  if (!buf)
+  if (!data)
     fuse_reply_err (req, ENOMEM);
-  else if (tree_pread (fs->tree, h->id, buf, len, off, &got, &e) == -1)
+  else if (tree_pread (served (req)->tree, h->id, data, len, off, &got, &e) ==
+           -1)
     reply_error (req, h->id, &e);
   else
-    fuse_reply_buf (req, buf, got);
+    fuse_reply_buf (req, data, got);
 }
 
 static void
@@ -677,8 +654,7 @@ do_init (void *userdata, struct fuse_conn_info *conn)
   conn->want &= ~(unsigned) FUSE_CAP_AUTO_INVAL_DATA;
   want (conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
                   FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
-                  FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_SPLICE_WRITE |
-                  FUSE_CAP_SPLICE_MOVE);
+                  FUSE_CAP_CACHE_SYMLINKS);
   fuse_apply_conn_info_opts (fs->options->connection, conn);
   conn->want &= ~(unsigned) FUSE_CAP_WRITEBACK_CACHE;
   conn->max_read = fs->options->max_read; /* as libfuse insists */

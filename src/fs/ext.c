@@ -23,8 +23,8 @@
 /* The library keeps all group descriptors in memory: enough for 128 TiB in
  * blocks of 4 KiB. */
 #define MAX_DESCRIPTORS (64 * MiB)
-#define SUPERBLOCK 1024
-#define MAX_LINK 4095 /* PATH_MAX without its NUL */
+#define SUPERBLOCK      1024
+#define MAX_LINK        4095 /* PATH_MAX without its NUL */
 
 /* --- inodes ------------------------------------------------------------- */
 
@@ -34,10 +34,9 @@ ext_size (const struct ext *x, const struct ext_node *node)
   const struct ext2_inode_large *raw = node->raw;
 
   /* Elsewhere the high half had another meaning. */
-  if (S_ISREG (raw->i_mode)
-      || (S_ISDIR (raw->i_mode)
-          && ext2fs_has_feature_largedir (x->lib->super)))
-    return raw->i_size | (uint64_t) raw->i_size_high << 32;
+  if (S_ISREG (raw->i_mode) ||
+      (S_ISDIR (raw->i_mode) && ext2fs_has_feature_largedir (x->lib->super)))
+    return raw->i_size | (uint64_t)raw->i_size_high << 32;
   return raw->i_size;
 }
 
@@ -49,17 +48,15 @@ check_inode (const struct ext *x, const struct ext_node *node, struct err *e)
 
   if (raw->i_mode == 0 || raw->i_links_count == 0)
     return err_set (e, EIO, "inode is not in use");
-  if (x->inode_size > EXT2_GOOD_OLD_INODE_SIZE
-      && (raw->i_extra_isize % 4
-          || raw->i_extra_isize
-                 > x->inode_size - EXT2_GOOD_OLD_INODE_SIZE))
+  if (x->inode_size > EXT2_GOOD_OLD_INODE_SIZE &&
+      (raw->i_extra_isize % 4 ||
+       raw->i_extra_isize > x->inode_size - EXT2_GOOD_OLD_INODE_SIZE))
     return err_set (e, EIO, "inode has %u extra bytes", raw->i_extra_isize);
   if (ext_size (x, node) > INT64_MAX)
-    return err_set (e, EIO, "file of %" PRIu64 " bytes",
-                    ext_size (x, node));
-  if (ext_is_inline (node)
-      && (!ext2fs_has_feature_inline_data (x->lib->super)
-          || raw->i_flags & EXT4_EXTENTS_FL))
+    return err_set (e, EIO, "file of %" PRIu64 " bytes", ext_size (x, node));
+  if (ext_is_inline (node) &&
+      (!ext2fs_has_feature_inline_data (x->lib->super) ||
+       raw->i_flags & EXT4_EXTENTS_FL))
     return err_set (e, EIO, "inode cannot hold data inline");
   return 0;
 }
@@ -82,7 +79,7 @@ node_read (struct ext *x, uint64_t ino, struct ext_node *n, struct err *e)
   n->raw = calloc (1, MAX (x->inode_size, sizeof *n->raw));
   if (!n->raw)
     return err_set (e, ENOMEM, "out of memory");
-  code = ext2fs_read_inode_full (x->lib, ino, (struct ext2_inode *) n->raw,
+  code = ext2fs_read_inode_full (x->lib, ino, (struct ext2_inode *)n->raw,
                                  x->inode_size);
   if (code) {
     /* The library puts an inode whose checksum is wrong into a slot of its
@@ -122,10 +119,10 @@ ext_node_get (struct ext *x, uint64_t ino, struct ext_node **ret,
 /* --- stat --------------------------------------------------------------- */
 
 /* Is FIELD within the extra fields that the inode says it has? */
-#define HAS_EXTRA(x, raw, field)                                              \
-  ((x)->inode_size > EXT2_GOOD_OLD_INODE_SIZE                                 \
-   && offsetof (struct ext2_inode_large, field) + sizeof (raw)->field         \
-          <= EXT2_GOOD_OLD_INODE_SIZE + (size_t) (raw)->i_extra_isize)
+#define HAS_EXTRA(x, raw, field)                                             \
+  ((x)->inode_size > EXT2_GOOD_OLD_INODE_SIZE &&                             \
+   offsetof (struct ext2_inode_large, field) + sizeof (raw)->field <=        \
+       EXT2_GOOD_OLD_INODE_SIZE + (size_t)(raw)->i_extra_isize)
 
 /* Seconds are signed; two more bits extend them to 2446, the others are
  * nanoseconds. */
@@ -135,7 +132,7 @@ decode_time (uint32_t seconds, uint32_t extra)
   uint32_t ns = extra >> 2;
 
   return (struct timespec){
-    .tv_sec = (int64_t) (int32_t) seconds + ((int64_t) (extra & 3) << 32),
+    .tv_sec = (int64_t)(int32_t)seconds + ((int64_t)(extra & 3) << 32),
     .tv_nsec = ns < 1000000000 ? ns : 0,
   };
 }
@@ -144,10 +141,9 @@ static void
 stat_times (const struct ext *x, const struct ext2_inode_large *raw,
             struct fs_stat *st)
 {
-#define TIME(field)                                                           \
-  decode_time (raw->field, HAS_EXTRA (x, raw, field##_extra)                  \
-                               ? raw->field##_extra                           \
-                               : 0)
+#define TIME(field)                                                          \
+  decode_time (raw->field,                                                   \
+               HAS_EXTRA (x, raw, field##_extra) ? raw->field##_extra : 0)
   st->atime = TIME (i_atime);
   st->mtime = TIME (i_mtime);
   st->ctime = TIME (i_ctime);
@@ -161,7 +157,7 @@ stat_blocks (const struct ext *x, const struct ext_node *node)
   uint64_t n = raw->i_blocks;
 
   if (ext2fs_has_feature_huge_file (x->lib->super)) {
-    n |= (uint64_t) raw->osd2.linux2.l_i_blocks_hi << 32;
+    n |= (uint64_t)raw->osd2.linux2.l_i_blocks_hi << 32;
     if (raw->i_flags & EXT4_HUGE_FILE_FL)
       n *= x->block_size / 512;
   }
@@ -198,8 +194,8 @@ ext_stat (struct fs *fs, uint64_t ino, struct fs_stat *ret, struct err *e)
     .ino = ino,
     .mode = raw->i_mode,
     .nlink = raw->i_links_count,
-    .uid = raw->i_uid | (uint32_t) raw->osd2.linux2.l_i_uid_high << 16,
-    .gid = raw->i_gid | (uint32_t) raw->osd2.linux2.l_i_gid_high << 16,
+    .uid = raw->i_uid | (uint32_t)raw->osd2.linux2.l_i_uid_high << 16,
+    .gid = raw->i_gid | (uint32_t)raw->osd2.linux2.l_i_gid_high << 16,
     .size = ext_size (x, node),
     .blocks = stat_blocks (x, node),
     .blksize = x->block_size,
@@ -218,7 +214,7 @@ is_fast_link (struct ext *x, const struct ext_node *node)
 {
   const struct ext2_inode_large *raw = node->raw;
   uint64_t blocks = raw->i_blocks;
-  uint64_t ea = ext2fs_file_acl_block (x->lib, (struct ext2_inode *) raw)
+  uint64_t ea = ext2fs_file_acl_block (x->lib, (struct ext2_inode *)raw)
                     ? EXT2_CLUSTER_SIZE (x->lib->super) / 512
                     : 0;
 
@@ -311,8 +307,8 @@ ext_map (struct fs *fs, uint64_t ino, uint64_t off, uint64_t len,
     *ret = (struct extent){ len, EXTENT_COMPRESSED, NULL, 0 };
     return 0;
   }
-  if (ext_map_blocks (x, node, off / x->block_size, &kind, &block, &count, e)
-      == -1)
+  if (ext_map_blocks (x, node, off / x->block_size, &kind, &block, &count,
+                      e) == -1)
     return -1;
   /* count <= 2^32 and a block has at most 2^16 bytes: no overflow. */
   *ret = (struct extent){
@@ -335,13 +331,13 @@ ext_pread (struct fs *fs, uint64_t ino, void *buf, size_t len, uint64_t off,
   struct ext_node *node;
   size_t n;
 
-  if (get_file (x, ino, &node, e) == -1
-      || ext_inline_data (x, node, &data, e) == -1)
+  if (get_file (x, ino, &node, e) == -1 ||
+      ext_inline_data (x, node, &data, e) == -1)
     return -1;
   n = off < data.len ? MIN (len, data.len - off) : 0;
   if (n > 0)
     memcpy (buf, data.data + off, n);
-  memset ((char *) buf + n, 0, len - n);
+  memset ((char *)buf + n, 0, len - n);
   return 0;
 }
 
@@ -400,10 +396,9 @@ check_descriptors (const struct ext *x, const struct ext2_super_block *s,
   if (per_group == 0 || size < EXT2_MIN_DESC_SIZE || size > x->block_size)
     return err_set (e, EIO, "superblock: impossible block groups");
   bytes = x->n_blocks / per_group;
-  if (__builtin_mul_overflow (bytes, size, &bytes) || bytes > MAX_DESCRIPTORS
-      || bytes > x->block->size)
-    return err_set (e, EIO,
-                    "superblock: too many block groups (%" PRIu64 ")",
+  if (__builtin_mul_overflow (bytes, size, &bytes) ||
+      bytes > MAX_DESCRIPTORS || bytes > x->block->size)
+    return err_set (e, EIO, "superblock: too many block groups (%" PRIu64 ")",
                     x->n_blocks / per_group);
   return 0;
 }
@@ -424,9 +419,9 @@ check_superblock (struct ext *x, struct err *e)
   x->block_size = 1024u << le32toh (s.s_log_block_size);
   x->n_blocks = le32toh (s.s_blocks_count);
   if (le32toh (s.s_feature_incompat) & EXT4_FEATURE_INCOMPAT_64BIT)
-    x->n_blocks |= (uint64_t) le32toh (s.s_blocks_count_hi) << 32;
-  if (__builtin_mul_overflow (x->n_blocks, x->block_size, &bytes)
-      || bytes > INT64_MAX)
+    x->n_blocks |= (uint64_t)le32toh (s.s_blocks_count_hi) << 32;
+  if (__builtin_mul_overflow (x->n_blocks, x->block_size, &bytes) ||
+      bytes > INT64_MAX)
     return err_set (e, EIO, "superblock: %" PRIu64 " blocks", x->n_blocks);
   return check_descriptors (x, &s, e);
 }
@@ -489,8 +484,8 @@ ext_unmount (struct fs *fs)
   free (x);
 }
 
-static const char *const ext_types[]
-    = { "ext2", "ext3", "ext4", "ext4dev", NULL };
+static const char *const ext_types[] = { "ext2", "ext3", "ext4", "ext4dev",
+                                         NULL };
 
 const struct fs_ops ext_ops = {
   .name = "ext",

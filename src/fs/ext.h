@@ -24,7 +24,7 @@
 #define EXT_MAX_DEPTH 5 /* of an extent tree; the kernel's limit */
 
 struct ext_node {
-  uint64_t ino; /* 0: unused */
+  uint64_t ino;  /* 0: unused */
   uint64_t used; /* when, for LRU */
   struct ext2_inode_large *raw;
 
@@ -56,8 +56,8 @@ errcode_t ext_io_open (struct ext *x);
 void ext_io_init (struct ext *x);
 
 /* Metadata block NR, through the cache. */
-int ext_read_block (struct ext *x, uint64_t nr, void *buf, struct err *e)
-    must_check;
+int ext_read_block (struct ext *x, uint64_t nr, void *buf,
+                    struct err *e) must_check;
 
 /* Is NR a block of the filesystem that may hold something? */
 int ext_check_block (struct ext *x, uint64_t nr, struct err *e) must_check;

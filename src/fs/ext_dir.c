@@ -15,9 +15,9 @@
 #include "base/bytes.h"
 #include "fs/ext.h"
 
-#define ENTRY_HEADER 8
-#define MIN_ENTRY 12
-#define MAX_NAME 255
+#define ENTRY_HEADER  8
+#define MIN_ENTRY     12
+#define MAX_NAME      255
 #define INLINE_PARENT 4 /* bytes of ".." before the entries */
 #define MAX_DX_LEVELS 3 /* with large_dir */
 
@@ -54,16 +54,16 @@ scan (const struct ext *x, const char *p, size_t len, size_t skip,
     if (len - at < ENTRY_HEADER)
       return bad_entry (e, at);
     rec = rec_len (x, p + at);
-    name = (unsigned char) p[at + 6];
-    if (rec < MIN_ENTRY || rec % 4 || rec > len - at
-        || name + ENTRY_HEADER > rec)
+    name = (unsigned char)p[at + 6];
+    if (rec < MIN_ENTRY || rec % 4 || rec > len - at ||
+        name + ENTRY_HEADER > rec)
       return bad_entry (e, at);
     if (load_le32 (p + at) == 0)
       continue;
     if (name == 0)
       return bad_entry (e, at);
     if (fn (arg, p + at + ENTRY_HEADER, name, load_le32 (p + at),
-            (unsigned char) p[at + 7]))
+            (unsigned char)p[at + 7]))
       return 1;
   }
   return 0;
@@ -77,8 +77,8 @@ dots_length (const struct ext *x, const char *p)
   size_t at = 0;
 
   for (int n = 1; n <= 2; n++) {
-    if (x->block_size - at < MIN_ENTRY || (unsigned char) p[at + 6] != n
-        || memcmp (p + at + ENTRY_HEADER, "..", n))
+    if (x->block_size - at < MIN_ENTRY || (unsigned char)p[at + 6] != n ||
+        memcmp (p + at + ENTRY_HEADER, "..", n))
       break;
     /* A hash tree's root hides in the length of "..". */
     at += rec_len (x, p + at);
@@ -102,9 +102,9 @@ read_dir_block (struct ext *x, struct ext_node *node, uint64_t lblk,
   if (ext_read_block (x, block, x->dir_block, e) == -1)
     return -1;
   if (!ext2fs_dir_block_csum_verify (x->lib, node->ino,
-                                     (struct ext2_dir_entry *) x->dir_block))
-    return err_set (e, EIO, "checksum of directory block %" PRIu64
-                    " is wrong", lblk);
+                                     (struct ext2_dir_entry *)x->dir_block))
+    return err_set (e, EIO,
+                    "checksum of directory block %" PRIu64 " is wrong", lblk);
   return 0;
 }
 
@@ -182,8 +182,8 @@ give_entry (void *arg, const char *name, size_t len, uint32_t ino,
   };
   struct reader *r = arg;
 
-  if (!ext2fs_has_feature_filetype (r->x->lib->super)
-      || type >= ARRAY_SIZE (types))
+  if (!ext2fs_has_feature_filetype (r->x->lib->super) ||
+      type >= ARRAY_SIZE (types))
     type = 0;
   return r->fn (r->arg, name, len, ino, types[type]);
 }
@@ -229,7 +229,8 @@ match_entry (void *arg, const char *name, size_t len, uint32_t ino,
   return 1;
 }
 
-/* --- hash trees: Documentation/filesystems/ext4/directory.rst ------------ */
+/* --- hash trees: Documentation/filesystems/ext4/directory.rst ------------
+ */
 
 /* A block of the tree: entries of 8 bytes at AT; the first has limit and
  * count in place of its hash.  Returns the block that covers HASH. */
@@ -256,11 +257,11 @@ static int
 dx_hash (struct ext *x, struct ext_node *node, const struct finder *f,
          uint32_t *ret)
 {
-  int version = (unsigned char) x->dir_block[28];
+  int version = (unsigned char)x->dir_block[28];
   ext2_dirhash_t minor;
 
-  if (version <= EXT2_HASH_TEA
-      && x->lib->super->s_flags & EXT2_FLAGS_UNSIGNED_HASH)
+  if (version <= EXT2_HASH_TEA &&
+      x->lib->super->s_flags & EXT2_FLAGS_UNSIGNED_HASH)
     version += EXT2_HASH_LEGACY_UNSIGNED;
   return ext2fs_dirhash2 (version, f->name, f->len, x->lib->encoding,
                           node->raw->i_flags & EXT4_CASEFOLD_FL,
@@ -280,14 +281,14 @@ dx_leaf (struct ext *x, struct ext_node *node, const struct finder *f,
 
   if (read_dir_block (x, node, 0, e) == -1 || dx_hash (x, node, f, &hash))
     return -1;
-  at = 24 + (unsigned char) x->dir_block[29];
-  levels = (unsigned char) x->dir_block[30];
-  if (levels > MAX_DX_LEVELS || at > x->block_size - 8
-      || dx_search (x, x->dir_block, at, hash, ret) == -1)
+  at = 24 + (unsigned char)x->dir_block[29];
+  levels = (unsigned char)x->dir_block[30];
+  if (levels > MAX_DX_LEVELS || at > x->block_size - 8 ||
+      dx_search (x, x->dir_block, at, hash, ret) == -1)
     return -1;
   for (; levels > 0; levels--)
-    if (read_dir_block (x, node, *ret, e) == -1
-        || dx_search (x, x->dir_block, 8, hash, ret) == -1)
+    if (read_dir_block (x, node, *ret, e) == -1 ||
+        dx_search (x, x->dir_block, 8, hash, ret) == -1)
       return -1;
   return 0;
 }
@@ -301,8 +302,8 @@ dx_lookup (struct ext *x, struct ext_node *node, struct finder *f,
   struct err ignored;
   uint64_t leaf;
 
-  return dx_leaf (x, node, f, &leaf, &ignored) == 0 && leaf < n_blocks
-         && scan_block (x, node, leaf, match_entry, f, &ignored) == 1;
+  return dx_leaf (x, node, f, &leaf, &ignored) == 0 && leaf < n_blocks &&
+         scan_block (x, node, leaf, match_entry, f, &ignored) == 1;
 }
 
 static int
@@ -332,8 +333,8 @@ find (struct ext *x, struct ext_node *node, struct finder *f, struct err *e)
     return scan_inline (x, node, match_entry, f, e);
   if (count_blocks (x, node, &n, e) == -1)
     return -1;
-  if (node->raw->i_flags & EXT2_INDEX_FL && n > 2
-      && dx_lookup (x, node, f, n))
+  if (node->raw->i_flags & EXT2_INDEX_FL && n > 2 &&
+      dx_lookup (x, node, f, n))
     return 1;
   return linear_lookup (x, node, f, n, e);
 }

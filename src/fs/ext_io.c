@@ -35,8 +35,7 @@ read_cached (struct ext *x, uint64_t off, size_t size, void *buf,
   if (!cache)
     return block_pread (x->block, buf, size, off, e);
   if (cache_get (cache, x->cache_owner, off, size, load_block, &arg, &entry,
-                 e)
-      == -1)
+                 e) == -1)
     return -1;
   memcpy (buf, entry->data, size);
   cache_release (cache, entry);
@@ -49,8 +48,8 @@ check_range (struct ext *x, uint64_t nr, uint64_t size, uint64_t len,
 {
   uint64_t off = 0;
 
-  if (__builtin_mul_overflow (nr, size, &off)
-      || !range_within (off, len, x->block->size))
+  if (__builtin_mul_overflow (nr, size, &off) ||
+      !range_within (off, len, x->block->size))
     return err_set (e, EIO,
                     "block %" PRIu64 " lies beyond the end of the filesystem",
                     nr);
@@ -81,8 +80,8 @@ ext_check_block (struct ext *x, uint64_t nr, struct err *e)
                     " lies beyond the end of the filesystem",
                     nr);
   if (nr <= x->lib->super->s_first_data_block)
-    return err_set (e, EIO, "extent at block %" PRIu64
-                    " lies in the superblock", nr);
+    return err_set (e, EIO,
+                    "extent at block %" PRIu64 " lies in the superblock", nr);
   return 0;
 }
 
@@ -132,7 +131,7 @@ io_open (const char *name, int flags unused_arg, io_channel *ret)
   c->manager = &io_manager_ops;
   c->block_size = 1024;
   c->refcount = 1;
-  c->private_data = (void *) (uintptr_t) strtoull (name, NULL, 16);
+  c->private_data = (void *)(uintptr_t)strtoull (name, NULL, 16);
   *ret = c;
   return 0;
 }
@@ -158,13 +157,13 @@ static int
 io_read (struct ext *x, io_channel c, uint64_t nr, int count, void *buf)
 {
   /* A negative count is of bytes. */
-  uint64_t len = count < 0 ? (uint64_t) - (int64_t) count
-                           : (uint64_t) count * (unsigned) c->block_size;
+  uint64_t len = count < 0 ? (uint64_t) - (int64_t)count
+                           : (uint64_t)count * (unsigned)c->block_size;
   uint64_t off = 0;
 
   if (check_range (x, nr, c->block_size, len, &off, &x->io) == -1)
     return -1;
-  if (count == 1 && (uint32_t) c->block_size == x->block_size)
+  if (count == 1 && (uint32_t)c->block_size == x->block_size)
     return read_cached (x, off, len, buf, &x->io);
   return block_pread (x->block, buf, len, off, &x->io);
 }
@@ -225,7 +224,7 @@ ext_io_init (struct ext *x)
 {
   static _Atomic uintptr_t serial;
 
-  x->cache_owner = (const void *) (serial++ * 2 + 1);
+  x->cache_owner = (const void *)(serial++ * 2 + 1);
 }
 
 errcode_t
@@ -233,7 +232,7 @@ ext_io_open (struct ext *x)
 {
   char name[24];
 
-  snprintf (name, sizeof name, "%" PRIxPTR, (uintptr_t) x);
-  return ext2fs_open (name, EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES,
-                      0, 0, &io_manager_ops, &x->lib);
+  snprintf (name, sizeof name, "%" PRIxPTR, (uintptr_t)x);
+  return ext2fs_open (name, EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES, 0,
+                      0, &io_manager_ops, &x->lib);
 }

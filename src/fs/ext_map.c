@@ -12,10 +12,10 @@
 #include "base/bytes.h"
 #include "fs/ext.h"
 
-#define HEADER_SIZE 12
-#define ENTRY_SIZE 12
+#define HEADER_SIZE  12
+#define ENTRY_SIZE   12
 #define MAX_INIT_LEN 32768 /* ee_len above it: unwritten */
-#define N_DIRECT 12
+#define N_DIRECT     12
 
 /* What a call answers with. */
 struct answer {
@@ -28,25 +28,25 @@ struct answer {
 static const char *
 entry_at (const void *header, unsigned i)
 {
-  return (const char *) header + HEADER_SIZE + i * ENTRY_SIZE;
+  return (const char *)header + HEADER_SIZE + i * ENTRY_SIZE;
 }
 
 static unsigned
 n_entries (const void *header)
 {
-  return load_le16 ((const char *) header + 2);
+  return load_le16 ((const char *)header + 2);
 }
 
 static unsigned
 depth_of (const void *header)
 {
-  return load_le16 ((const char *) header + 6);
+  return load_le16 ((const char *)header + 6);
 }
 
 static uint64_t
 index_target (const char *entry)
 {
-  return load_le32 (entry + 4) | (uint64_t) load_le16 (entry + 8) << 32;
+  return load_le32 (entry + 4) | (uint64_t)load_le16 (entry + 8) << 32;
 }
 
 static uint64_t
@@ -72,7 +72,7 @@ extent_unwritten (const char *entry)
 static uint64_t
 extent_start (const char *entry)
 {
-  return load_le32 (entry + 8) | (uint64_t) load_le16 (entry + 6) << 32;
+  return load_le32 (entry + 8) | (uint64_t)load_le16 (entry + 6) << 32;
 }
 
 static int
@@ -103,7 +103,7 @@ check_order (const void *header, struct err *e)
 static int
 check_header (const void *header, size_t size, struct err *e)
 {
-  unsigned max = load_le16 ((const char *) header + 4);
+  unsigned max = load_le16 ((const char *)header + 4);
 
   if (load_le16 (header) != EXT3_EXT_MAGIC)
     return bad_tree (e, "wrong magic");
@@ -121,17 +121,17 @@ read_node (struct ext *x, struct ext_node *node, uint64_t nr, unsigned depth,
 {
   unsigned max;
 
-  if (ext_check_block (x, nr, e) == -1
-      || ext_read_block (x, nr, buf, e) == -1)
+  if (ext_check_block (x, nr, e) == -1 ||
+      ext_read_block (x, nr, buf, e) == -1)
     return err_in (e, "extent tree");
   if (check_header (buf, x->block_size, e) == -1)
     return -1;
   if (depth_of (buf) != depth)
     return bad_tree (e, "node of another depth");
-  max = load_le16 ((const char *) buf + 4);
-  if (ext2fs_has_feature_metadata_csum (x->lib->super)
-      && (HEADER_SIZE + (max * ENTRY_SIZE) + 4 > x->block_size
-          || !ext2fs_extent_block_csum_verify (x->lib, node->ino, buf)))
+  max = load_le16 ((const char *)buf + 4);
+  if (ext2fs_has_feature_metadata_csum (x->lib->super) &&
+      (HEADER_SIZE + (max * ENTRY_SIZE) + 4 > x->block_size ||
+       !ext2fs_extent_block_csum_verify (x->lib, node->ino, buf)))
     return err_set (e, EIO,
                     "checksum of extent tree block %" PRIu64 " is wrong", nr);
   return 0;
@@ -173,8 +173,7 @@ descend (struct ext *x, struct ext_node *node, uint64_t lblk, struct err *e)
     if (i + 1 < n_entries (header))
       end = MIN (end, extent_first (entry_at (header, i + 1)));
     if (read_node (x, node, index_target (entry_at (header, i)), depth - 1,
-                   node->leaf_block, e)
-        == -1)
+                   node->leaf_block, e) == -1)
       return -1;
     header = node->leaf_block;
   }
@@ -204,10 +203,10 @@ run_length (const void *leaf, unsigned i)
     if (++i >= n_entries (leaf))
       return sum;
     next = entry_at (leaf, i);
-    if (extent_first (next) != extent_first (x) + extent_count (x)
-        || extent_unwritten (next) != extent_unwritten (x)
-        || (!extent_unwritten (x)
-            && extent_start (next) != extent_start (x) + extent_count (x)))
+    if (extent_first (next) != extent_first (x) + extent_count (x) ||
+        extent_unwritten (next) != extent_unwritten (x) ||
+        (!extent_unwritten (x) &&
+         extent_start (next) != extent_start (x) + extent_count (x)))
       return sum;
   }
 }
@@ -236,10 +235,10 @@ map_extents (struct ext *x, struct ext_node *node, uint64_t lblk,
     return -1;
   i = search (node->leaf, lblk);
   entry = entry_at (node->leaf, i);
-  if (i >= n_entries (node->leaf) || lblk < extent_first (entry)
-      || lblk - extent_first (entry) >= extent_count (entry)) {
-    *ret = (struct answer){ EXTENT_UNALLOCATED, 0,
-                            hole_length (node, i, lblk) };
+  if (i >= n_entries (node->leaf) || lblk < extent_first (entry) ||
+      lblk - extent_first (entry) >= extent_count (entry)) {
+    *ret =
+        (struct answer){ EXTENT_UNALLOCATED, 0, hole_length (node, i, lblk) };
     return 0;
   }
   skip = lblk - extent_first (entry);
@@ -274,9 +273,9 @@ alike (const struct table *t, unsigned i, bool leaf)
   uint64_t first = pointer (t, i);
   unsigned n = 1;
 
-  while (i + n < t->n
-         && pointer (t, i + n) == (first && leaf ? first + n : 0)
-         && (leaf || !first))
+  while (i + n < t->n &&
+         pointer (t, i + n) == (first && leaf ? first + n : 0) &&
+         (leaf || !first))
     n++;
   return n;
 }
@@ -293,11 +292,11 @@ answer_leaf (const struct table *t, unsigned i, struct answer *ret)
 static int
 read_table (struct ext *x, uint64_t nr, struct table *ret, struct err *e)
 {
-  if (ext_check_block (x, nr, e) == -1
-      || ext_read_block (x, nr, x->table_block, e) == -1)
+  if (ext_check_block (x, nr, e) == -1 ||
+      ext_read_block (x, nr, x->table_block, e) == -1)
     return err_in (e, "indirect block");
-  *ret = (struct table){ (const uint32_t *) x->table_block,
-                         x->block_size / 4, false };
+  *ret = (struct table){ (const uint32_t *)x->table_block, x->block_size / 4,
+                         false };
   return 0;
 }
 
@@ -391,16 +390,15 @@ ext_read_small (struct ext *x, struct ext_node *node, void *buf, size_t len,
 
   for (size_t done = 0; done < len; done += n) {
     if (ext_map_blocks (x, node, done / x->block_size, &kind, &block, &count,
-                        e)
-        == -1)
+                        e) == -1)
       return -1;
     n = MIN (len - done, x->block_size);
     if (kind != EXTENT_DATA)
-      memset ((char *) buf + done, 0, n);
+      memset ((char *)buf + done, 0, n);
     else if (ext_read_block (x, block, x->table_block, e) == -1)
       return -1;
     else
-      memcpy ((char *) buf + done, x->table_block, n);
+      memcpy ((char *)buf + done, x->table_block, n);
   }
   return 0;
 }

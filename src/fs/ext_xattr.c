@@ -11,8 +11,8 @@
 #include "base/bytes.h"
 #include "fs/ext.h"
 
-#define ENTRY_SIZE 16
-#define MAX_VALUE 65536 /* Linux: XATTR_SIZE_MAX */
+#define ENTRY_SIZE   16
+#define MAX_VALUE    65536 /* Linux: XATTR_SIZE_MAX */
 #define BLOCK_HEADER 32
 
 /* The indices of the names that Linux lists. */
@@ -58,13 +58,13 @@ parse_attr (const struct area *area, const char *p, struct attr *ret,
   unsigned offset = load_le16 (p + 2);
 
   *ret = (struct attr){
-    .index = (unsigned char) p[1],
+    .index = (unsigned char)p[1],
     .name = p + ENTRY_SIZE,
-    .name_len = (unsigned char) p[0],
+    .name_len = (unsigned char)p[0],
     .inode = load_le32 (p + 4),
     .len = load_le32 (p + 8),
   };
-  if (ret->name_len > (size_t) (area->end - ret->name))
+  if (ret->name_len > (size_t)(area->end - ret->name))
     return bad_attr (e, "name beyond the end");
   if (ret->len > MAX_VALUE)
     return bad_attr (e, "value is too long");
@@ -93,7 +93,7 @@ each_in_area (struct ext *x, const struct area *area, attr_fn fn, void *arg,
     r = fn (x, arg, &a, e);
     if (r != 0)
       return r;
-    if ((size_t) (area->end - p) < ENTRY_SIZE + round_up (a.name_len, 4))
+    if ((size_t)(area->end - p) < ENTRY_SIZE + round_up (a.name_len, 4))
       return bad_attr (e, "name beyond the end");
     p += ENTRY_SIZE + round_up (a.name_len, 4);
   }
@@ -108,11 +108,11 @@ each_in_inode (struct ext *x, struct ext_node *node, attr_fn fn, void *arg,
 {
   CLEANUP_FREE char *copy = NULL;
   size_t at = EXT2_GOOD_OLD_INODE_SIZE + node->raw->i_extra_isize;
-  const char *raw = (const char *) node->raw;
+  const char *raw = (const char *)node->raw;
 
-  if (x->inode_size <= EXT2_GOOD_OLD_INODE_SIZE
-      || node->raw->i_extra_isize == 0 || at + 8 > x->inode_size
-      || load_le32 (raw + at) != EXT2_EXT_ATTR_MAGIC)
+  if (x->inode_size <= EXT2_GOOD_OLD_INODE_SIZE ||
+      node->raw->i_extra_isize == 0 || at + 8 > x->inode_size ||
+      load_le32 (raw + at) != EXT2_EXT_ATTR_MAGIC)
     return 0;
   at += 4;
   copy = malloc (x->inode_size - at);
@@ -128,13 +128,13 @@ static int
 read_attr_block (struct ext *x, uint64_t ino, uint64_t nr, char *block,
                  struct err *e)
 {
-  if (ext_check_block (x, nr, e) == -1
-      || ext_read_block (x, nr, block, e) == -1)
+  if (ext_check_block (x, nr, e) == -1 ||
+      ext_read_block (x, nr, block, e) == -1)
     return err_in (e, "extended attributes");
   if (load_le32 (block) != EXT2_EXT_ATTR_MAGIC || load_le32 (block + 8) != 1)
     return bad_attr (e, "wrong magic");
   if (!ext2fs_ext_attr_block_csum_verify (
-          x->lib, ino, nr, (struct ext2_ext_attr_header *) block))
+          x->lib, ino, nr, (struct ext2_ext_attr_header *)block))
     return bad_attr (e, "checksum of the block is wrong");
   return 0;
 }
@@ -143,8 +143,8 @@ static int
 each_in_block (struct ext *x, struct ext_node *node, attr_fn fn, void *arg,
                struct err *e)
 {
-  uint64_t nr
-      = ext2fs_file_acl_block (x->lib, (struct ext2_inode *) node->raw);
+  uint64_t nr =
+      ext2fs_file_acl_block (x->lib, (struct ext2_inode *)node->raw);
   CLEANUP_FREE char *block = NULL;
 
   if (nr == 0)
@@ -155,8 +155,7 @@ each_in_block (struct ext *x, struct ext_node *node, attr_fn fn, void *arg,
   if (read_attr_block (x, node->ino, nr, block, e) == -1)
     return -1;
   return each_in_area (
-      x,
-      &(struct area){ block + BLOCK_HEADER, block, block + x->block_size },
+      x, &(struct area){ block + BLOCK_HEADER, block, block + x->block_size },
       fn, arg, e);
 }
 
@@ -193,10 +192,10 @@ static int
 check_value (struct ext *x, const struct ext_node *node, const char *value,
              size_t len, uint64_t owner, struct err *e)
 {
-  uint32_t sum = ext2fs_crc32c_le (x->lib->csum_seed,
-                                   (const unsigned char *) value, len);
+  uint32_t sum =
+      ext2fs_crc32c_le (x->lib->csum_seed, (const unsigned char *)value, len);
 
-  if (sum != node->raw->i_atime && node->raw->i_mtime != (uint32_t) owner)
+  if (sum != node->raw->i_atime && node->raw->i_mtime != (uint32_t)owner)
     return bad_attr (e, "checksum of a value is wrong");
   return 0;
 }
@@ -212,14 +211,14 @@ read_value (struct ext *x, const struct attr *a, uint64_t owner, char **ret,
     return bad_attr (e, "value in an inode without that feature");
   if (ext_node_get (x, a->inode, &node, e) == -1)
     return err_in (e, "value in inode %" PRIu32, a->inode);
-  if (!(node->raw->i_flags & EXT4_EA_INODE_FL) || ext_is_inline (node)
-      || ext_size (x, node) != a->len)
+  if (!(node->raw->i_flags & EXT4_EA_INODE_FL) || ext_is_inline (node) ||
+      ext_size (x, node) != a->len)
     return bad_attr (e, "value in an inode that is none");
   value = malloc (a->len ? a->len : 1);
   if (!value)
     return err_set (e, ENOMEM, "out of memory");
-  if (ext_read_small (x, node, value, a->len, e) == -1
-      || check_value (x, node, value, a->len, owner, e) == -1)
+  if (ext_read_small (x, node, value, a->len, e) == -1 ||
+      check_value (x, node, value, a->len, owner, e) == -1)
     return err_in (e, "value in inode %" PRIu32, a->inode);
   *ret = steal_ptr (&value);
   return 0;

@@ -39,8 +39,7 @@ lock_fs (struct fs *fs, struct err *e)
   int code = pthread_mutex_lock (&fs->lock);
 
   if (code)
-    return err_sys (e, code, "%s: used from its own callback",
-                    fs->ops->name);
+    return err_sys (e, code, "%s: used from its own callback", fs->ops->name);
   return 0;
 }
 
@@ -115,7 +114,7 @@ fs_safe_name (const char *name, size_t *len, struct buf *buf)
   buf_reset (buf);
   for (size_t i = 0; i < *len; i++)
     if (dots || is_impossible (name[i]))
-      buf_printf (buf, "%%%02x", (unsigned) (unsigned char) name[i]);
+      buf_printf (buf, "%%%02x", (unsigned)(unsigned char)name[i]);
     else
       buf_add (buf, name + i, 1);
   *len = buf->len;
@@ -127,16 +126,16 @@ fs_safe_name (const char *name, size_t *len, struct buf *buf)
 static bool
 unsafe_name (const char *name, size_t len, struct buf *ret)
 {
-  bool dots = (len == 3 && !memcmp (name, "%2e", 3))
-              || (len == 6 && !memcmp (name, "%2e%2e", 6));
+  bool dots = (len == 3 && !memcmp (name, "%2e", 3)) ||
+              (len == 6 && !memcmp (name, "%2e%2e", 6));
   bool any = false;
 
   for (size_t i = 0; i < len; i++) {
     char c = name[i];
 
-    if (c == '%' && len - i >= 3
-        && (dots || !memcmp (name + i, "%2f", 3)
-            || !memcmp (name + i, "%00", 3))) {
+    if (c == '%' && len - i >= 3 &&
+        (dots || !memcmp (name + i, "%2f", 3) ||
+         !memcmp (name + i, "%00", 3))) {
       c = dots ? '.' : name[i + 1] == '2' ? '/' : '\0';
       any = true;
       i += 2;
@@ -170,8 +169,8 @@ fs_lookup (struct fs *fs, uint64_t dir, const char *name, size_t len,
 
   /* Names that no Linux directory can have; 1020 is 255 characters of four
    * bytes (NTFS). */
-  if (len == 0 || len > 1020 || is_dot_name (name, len)
-      || memchr (name, '/', len) || memchr (name, '\0', len))
+  if (len == 0 || len > 1020 || is_dot_name (name, len) ||
+      memchr (name, '/', len) || memchr (name, '\0', len))
     return err_set (e, ENOENT, "no such file or directory");
   if (lock_fs (fs, e) == -1)
     return -1;
@@ -375,8 +374,8 @@ run_flush (struct run *r, struct err *e)
 static int
 run_add (struct run *r, const struct extent *x, char *to, struct err *e)
 {
-  if (r->len && x->lower == r->lower && x->offset == r->offset + r->len
-      && to == r->to + r->len) {
+  if (r->len && x->lower == r->lower && x->offset == r->offset + r->len &&
+      to == r->to + r->len) {
     r->len += x->length;
     return 0;
   }
@@ -387,8 +386,8 @@ run_add (struct run *r, const struct extent *x, char *to, struct err *e)
 }
 
 static int
-pread_locked (struct fs *fs, uint64_t ino, char *to, size_t len,
-              uint64_t off, struct err *e)
+pread_locked (struct fs *fs, uint64_t ino, char *to, size_t len, uint64_t off,
+              struct err *e)
 {
   size_t n;
   int r;
@@ -434,8 +433,8 @@ fs_pread (struct fs *fs, uint64_t ino, uint64_t size, void *buf, size_t len,
   for (; done < len; done += x.length) {
     if (fs_map (fs, ino, size, off + done, len - done, &x, e) == -1)
       return -1;
-    if (read_extent (fs, ino, &x, (char *) buf + done, off + done, &run, e)
-        == -1)
+    if (read_extent (fs, ino, &x, (char *)buf + done, off + done, &run, e) ==
+        -1)
       return at_inode (fs, ino, e);
   }
   if (run_flush (&run, e) == -1)

@@ -69,7 +69,10 @@ vfs_lookup (const struct vfs *v, struct vfs_node dir, const char *name,
 
   if (fs_lookup (vfs_fs (v, dir), dir.ino, name, len, &n.ino, e) == -1)
     return -1;
-  *ret = cross (v, n);
+  n = cross (v, n);
+  if (!vfs_fs (v, n)) /* EIO: not looked is not absent */
+    return err_set (e, EIO, "%s", v->mounts[n.mount].why);
+  *ret = n;
   return 0;
 }
 
@@ -238,9 +241,8 @@ vfs_walk (const struct vfs *v, const char *path, unsigned flags,
   return vfs_walk_from (v, NULL, path, flags, ret, NULL, e);
 }
 
-int
-vfs_mount (struct vfs *v, const char *path, struct fs *fs, uint64_t root,
-           struct err *e)
+static int
+mount_on (struct vfs *v, const char *path, struct vfs_mount m, struct err *e)
 {
   __attribute__ ((cleanup (cleanup_walk))) struct walk w = { 0 };
   struct fs_stat st;
@@ -256,14 +258,40 @@ vfs_mount (struct vfs *v, const char *path, struct fs *fs, uint64_t root,
     return err_in (e, "%s", path);
   if (!S_ISDIR (st.mode))
     return err_set (e, ENOTDIR, "%s: not a directory", path);
-  v->mounts[v->n_mounts++] = (struct vfs_mount){
-    .fs = fs,
-    .root = root,
-    .parent = n.mount,
-    .point = n.ino,
-    .depth = w.dirs.len - 1,
-  };
+  m.parent = n.mount;
+  m.point = n.ino;
+  m.depth = w.dirs.len - 1;
+  v->mounts[v->n_mounts++] = m;
   return 0;
+}
+
+int
+vfs_mount (struct vfs *v, const char *path, struct fs *fs, uint64_t root,
+           struct err *e)
+{
+  return mount_on (v, path, (struct vfs_mount){ .fs = fs, .root = root }, e);
+}
+
+int
+vfs_mount_blind (struct vfs *v, const char *path, const char *why,
+                 struct err *e)
+{
+  struct vfs_mount m = { .why = strdup (why) };
+
+  if (!m.why)
+    return err_set (e, ENOMEM, "out of memory");
+  if (mount_on (v, path, m, e) == 0)
+    return 0;
+  free (m.why);
+  return -1;
+}
+
+void
+vfs_free (struct vfs *v)
+{
+  for (unsigned i = 0; i < v->n_mounts; i++)
+    free (v->mounts[i].why);
+  v->n_mounts = 0;
 }
 
 /* --- at a path ---------------------------------------------------------- */

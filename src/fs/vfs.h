@@ -14,7 +14,8 @@
 #define VFS_MAX_MOUNTS 256
 
 struct vfs_mount {
-  struct fs *fs;      /* borrowed */
+  struct fs *fs;      /* borrowed; NULL: a blind mount */
+  char *why;          /* of a blind mount: why it cannot be looked into */
   uint64_t root;      /* its root: an inode of fs */
   unsigned parent;    /* the mount it covers a directory of */
   uint64_t point;     /* that directory's inode */
@@ -39,6 +40,15 @@ void vfs_init (struct vfs *v, struct fs *root) nonnull (1, 2);
  * than VFS_MAX_MOUNTS. */
 int vfs_mount (struct vfs *v, const char *path, struct fs *fs, uint64_t root,
                struct err *e) must_check nonnull (1, 2, 3, 5);
+
+/* Something is mounted on PATH in the guest that cannot be looked into: from
+ * now on whatever lies there is EIO, because of WHY, rather than absent.
+ * Errors: as vfs_mount. */
+int vfs_mount_blind (struct vfs *v, const char *path, const char *why,
+                     struct err *e) must_check nonnull (1, 2, 3, 4);
+
+/* Gives back what the mounts hold; the filesystems stay. */
+void vfs_free (struct vfs *v);
 
 struct vfs_node vfs_root (const struct vfs *v);
 struct fs *vfs_fs (const struct vfs *v, struct vfs_node n);

@@ -10,6 +10,7 @@
 void
 guest_free (struct guest *g)
 {
+  vfs_free (&g->vfs);
   fact_free (&g->family);
   buf_free (&g->fstab);
   buf_free (&g->notes);
@@ -199,84 +200,188 @@ decode_octal (char *s)
   *to = '\0';
 }
 
+struct mount_line {
+  char *line; /* the others point into it */
+  char *device, *point, *type;
+  const char *options, *dump, *pass;
+};
+DEFINE_VEC (mount_vec, struct mount_line)
+
 struct fstab {
   struct image *image;
   struct guest *guest;
+  struct mount_vec mounts;
   struct err *err;
 };
 
 static void
-note (struct guest *g, const char *point, const char *why)
+cleanup_fstab (struct fstab *f)
 {
-  buf_printf (&g->notes, "fstab: %s: ", point);
-  buf_add_line_text (&g->notes, why, strlen (why));
-  buf_puts (&g->notes, "\n");
+  for (size_t i = 0; i < f->mounts.len; i++)
+    free (f->mounts.items[i].line);
+  free (f->mounts.items);
 }
 
 static int
-compose (struct fstab *f, struct volume *vol, const char *point)
+parse_line (void *arg, char *line)
 {
-  struct fs *fs = volume_fs (vol, f->err);
+  struct fstab *f = arg;
+  struct mount_line m = { 0 };
+  char *words[6] = { 0 };
 
-  if (fs
-      && vfs_mount (&f->guest->vfs, point, fs, fs->root, f->err) == 0)
+  m.line = strdup (line);
+  if (!m.line)
+    return err_set (f->err, ENOMEM, "out of memory");
+  if (split_words (m.line, words, 6) < 3 || words[0][0] == '#') {
+    free (m.line);
     return 0;
-  if (err_is_transient (f->err))
-    return -1;
-  note (f->guest, point, f->err->msg);
-  err_clear (f->err);
+  }
+  m.device = words[0];
+  m.point = words[1];
+  m.type = words[2];
+  m.options = words[3] ? words[3] : "defaults";
+  m.dump = words[4] ? words[4] : "0";
+  m.pass = words[5] ? words[5] : "0";
+  decode_octal (m.device);
+  decode_octal (m.point);
+  if (mount_vec_push (&f->mounts, m) == -1) {
+    free (m.line);
+    return err_set (f->err, ENOMEM, "out of memory");
+  }
   return 0;
 }
 
-static bool
-is_mount_point (const char *point)
+static void
+add_resolved (struct buf *to, const struct mount_line *m,
+              const struct volume *vol)
 {
-  return point[0] == '/' && point[1] != '\0';
+  const char *words[]
+      = { vol ? vol->name : m->device, m->point, m->type, m->options,
+          m->dump, m->pass };
+
+  for (size_t i = 0; i < ARRAY_SIZE (words); i++) {
+    if (i)
+      buf_puts (to, " ");
+    buf_add_line_text (to, words[i], strlen (words[i]));
+  }
+  buf_puts (to, "\n");
+}
+
+/* Does the guest mount there what an image could hold? */
+static bool
+is_disk_mount (const struct mount_line *m)
+{
+  static const char *const others[]
+      = { "swap",  "proc", "sysfs", "tmpfs", "devpts", "devtmpfs", "cgroup",
+          "cgroup2", "debugfs", "securityfs", "nfs", "nfs4", "cifs", "smb3",
+          "iso9660", "udf", "udf,iso9660", "auto", "none", "overlay",
+          "fuse", "9p", "virtiofs", "hugetlbfs", "mqueue", "binfmt_misc" };
+
+  for (size_t i = 0; i < ARRAY_SIZE (others); i++)
+    if (!strcmp (m->type, others[i]))
+      return false;
+  return m->point[0] == '/' && m->point[1] != '\0'
+         && !strstr (m->options, "bind");
 }
 
 static int
-fstab_line (void *arg, char *line)
+note (struct guest *g, const char *point, const char *why)
 {
-  struct fstab *f = arg;
-  char *words[6] = { 0 };
-  struct volume *vol;
-  size_t n;
+  buf_printf (&g->notes, "fstab: ");
+  buf_add_line_text (&g->notes, point, strlen (point));
+  buf_puts (&g->notes, ": ");
+  buf_add_line_text (&g->notes, why, strlen (why));
+  buf_puts (&g->notes, "\n");
+  return 0;
+}
 
-  n = split_words (line, words, 6);
-  if (n < 3 || words[0][0] == '#')
+/* What lies below POINT is not known: it must not look absent. */
+static int
+mount_blind (struct fstab *f, const char *point, const char *why)
+{
+  struct err e = { 0 };
+
+  note (f->guest, point, why);
+  if (vfs_mount_blind (&f->guest->vfs, point, why, &e) == 0
+      || err_is_absent (&e))
     return 0;
-  decode_octal (words[0]);
-  decode_octal (words[1]);
-  vol = find_volume (f->image, words[0], f->err);
-  buf_add_line_text (&f->guest->fstab, vol ? vol->name : words[0],
-                     strlen (vol ? vol->name : words[0]));
-  for (size_t i = 1; i < n; i++) {
-    buf_puts (&f->guest->fstab, " ");
-    buf_add_line_text (&f->guest->fstab, words[i], strlen (words[i]));
+  if (err_is_transient (&e)) {
+    *f->err = e;
+    return -1;
   }
-  buf_puts (&f->guest->fstab, "\n");
-  if (vol && vol != f->guest->root && is_mount_point (words[1]))
-    return compose (f, vol, words[1]);
+  return note (f->guest, point, e.msg);
+}
+
+static int
+compose (struct fstab *f, const struct mount_line *m, struct volume *vol)
+{
+  struct err *e = f->err, why;
+  struct fs *fs;
+
+  if (!vol && (strstr (m->options, "nofail") || strstr (m->options, "noauto")))
+    return note (f->guest, m->point, "its device is not in the image");
+  if (!vol) {
+    snprintf (why.msg, sizeof why.msg, "%.200s is not among the volumes read",
+              m->device);
+    return mount_blind (f, m->point, why.msg);
+  }
+  fs = volume_fs (vol, e);
+  if (fs && vfs_mount (&f->guest->vfs, m->point, fs, fs->root, e) == 0)
+    return 0;
+  if (err_is_transient (e))
+    return -1;
+  why = *e;
+  err_clear (e);
+  return fs ? note (f->guest, m->point, why.msg)
+            : mount_blind (f, m->point, why.msg);
+}
+
+static int
+by_point (const void *a, const void *b)
+{
+  return strcmp (((const struct mount_line *) a)->point,
+                 ((const struct mount_line *) b)->point);
+}
+
+/* /boot comes before /boot/efi, however fstab has them. */
+static int
+compose_all (struct fstab *f)
+{
+  struct volume *vol;
+
+  if (f->mounts.len)
+    qsort (f->mounts.items, f->mounts.len, sizeof *f->mounts.items, by_point);
+  for (size_t i = 0; i < f->mounts.len; i++) {
+    const struct mount_line *m = &f->mounts.items[i];
+    if (!is_disk_mount (m))
+      continue;
+    vol = find_volume (f->image, m->device, f->err);
+    if (vol != f->guest->root && compose (f, m, vol) == -1)
+      return -1;
+  }
   return 0;
 }
 
 static int
 apply_fstab (struct image *img, struct guest *g, struct err *e)
 {
-  struct fstab f = { img, g, e };
+  __attribute__ ((cleanup (cleanup_fstab))) struct fstab f
+      = { .image = img, .guest = g, .err = e };
   CLEANUP_BUF struct buf text = { 0 };
   int r = guest_text (&g->vfs, "/etc/fstab", &text, e);
 
-  if (r == -1 && err_is_transient (e))
+  /* Without it nothing is known of what lies on other filesystems, and all
+   * that is not found might be there. */
+  if (r == -1)
     return -1;
-  if (r == -1) {
-    note (g, "/", e->msg);
-    err_clear (e);
-    return 0;
-  }
   if (r == 0 || !text.data)
     return 0;
-  return each_line (text.data, fstab_line, &f) ? -1 : 0;
+  if (each_line (text.data, parse_line, &f))
+    return -1;
+  for (size_t i = 0; i < f.mounts.len; i++)
+    add_resolved (&g->fstab, &f.mounts.items[i],
+                  find_volume (img, f.mounts.items[i].device, e));
+  return compose_all (&f);
 }
 
 /* --- the choice ----------------------------------------------------------- */

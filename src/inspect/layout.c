@@ -49,6 +49,16 @@ name_volume (struct volume *v)
   return v->name && v->label ? 0 : -1;
 }
 
+/* A partition that reaches beyond the end of the disk is cut there, as the
+ * kernel does. */
+static uint64_t
+size_on_disk (const struct image *img, const struct partition *p)
+{
+  uint64_t disk = img->disk->size;
+
+  return p->start >= disk ? 0 : MIN (p->size, disk - p->start);
+}
+
 static struct volume *
 volume_new (struct image *img, unsigned index, struct err *e)
 {
@@ -68,7 +78,8 @@ volume_new (struct image *img, unsigned index, struct err *e)
   if (name_volume (v) == -1)
     err_set (e, ENOMEM, "out of memory");
   else if (block_slice_open (img->disk, v->partition->start,
-                             v->partition->size, &v->block, e) == 0)
+                             size_on_disk (img, v->partition), &v->block, e)
+           == 0)
     return v;
   volume_free (v);
   return NULL;

@@ -103,11 +103,11 @@ show_reason (struct node *n, struct finding *f, struct err *e)
   return 0;
 }
 
-const struct node_def code_row[] = {
+static const struct node_def code_row[] = {
   TEXT_ROW ("<Code>", show_code, "ok, fail, unknown or n/a"),
   END_ROWS,
 };
-const struct node_def reason_row[] = {
+static const struct node_def reason_row[] = {
   LIST_ROW ("<Code>", show_reason, "why, and what to do, as sentences"),
   END_ROWS,
 };
@@ -133,12 +133,12 @@ list_reasons (struct node *n, struct err *e)
   return list_of_codes (n, reason_row, e);
 }
 
-const struct node_def policy_rows[] = {
+static const struct node_def policy_rows[] = {
   TEXT_ROW ("verdict", show_verdict, "pass, fail or unknown"),
   LIST_ROW ("errors", show_errors,
             "the codes that fail; none for a requirement without a code"),
-  COMPUTED_ROW ("codes", list_codes, "one file per error code"),
-  COMPUTED_ROW ("reasons", list_reasons, "why, one file per error code"),
+  COMPUTED_ROW ("codes", list_codes, code_row, "one file per error code"),
+  COMPUTED_ROW ("reasons", list_reasons, reason_row, "why, one file per error code"),
   TEXT_ROW ("document", show_document,
             "the provider's document that the policy follows"),
   LIST_ROW ("warnings", show_warnings,
@@ -151,25 +151,26 @@ const struct node_def policy_rows[] = {
   END_ROWS,
 };
 
-static const struct node_def policy_dir
-    = DIR_ROW ("<policy>", policy_rows, "one policy");
-static const struct node_def alias
-    = { .name = "<alias>", .type = NODE_LINK, .not_reported = true,
-        .help = "the default policy of a provider; default: of all" };
+const struct node_def policy_dirs[] = {
+  DIR_ROW ("<policy>", policy_rows, "one policy"),
+  { .name = "<alias>", .type = NODE_LINK, .not_reported = true,
+    .help = "the default policy of a provider; default: of all" },
+  END_ROWS,
+};
 
 int
 list_policies (struct node *n, struct err *e)
 {
   for (size_t i = 0; policies[i]; i++) {
     bool first = true;
-    if (node_add (n, policies[i]->name, &policy_dir, i, e) == -1)
+    if (node_add (n, policies[i]->name, &policy_dirs[0], i, e) == -1)
       return -1;
     for (size_t k = 0; k < i; k++)
       first = first && strcmp (policies[k]->provider, policies[i]->provider);
     if (first
-        && node_add_link (n, policies[i]->provider, policies[i]->name, &alias,
+        && node_add_link (n, policies[i]->provider, policies[i]->name, &policy_dirs[1],
                           e) == -1)
       return -1;
   }
-  return node_add_link (n, "default", policies[0]->provider, &alias, e);
+  return node_add_link (n, "default", policies[0]->provider, &policy_dirs[1], e);
 }

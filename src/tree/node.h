@@ -39,6 +39,7 @@ struct node_def {
   enum value_kind kind;             /* NODE_FINDING: for report.json */
   const struct node_def *children;  /* NODE_DIR: fixed rows */
   int (*list) (struct node *, struct err *); /* computed rows: node_add */
+  const struct node_def *below; /* what LIST adds, for the manual */
   int (*show) (struct node *, struct finding *, struct err *);
   bool is_volatile;   /* evaluated at each open */
   bool not_reported;  /* left out of reports and exports */
@@ -47,8 +48,9 @@ struct node_def {
 
 #define DIR_ROW(n, rows, ...)                                                 \
   { .name = n, .type = NODE_DIR, .children = rows, .help = __VA_ARGS__ }
-#define COMPUTED_ROW(n, list_fn, ...)                                         \
-  { .name = n, .type = NODE_DIR, .list = list_fn, .help = __VA_ARGS__ }
+#define COMPUTED_ROW(n, list_fn, rows, ...)                                   \
+  { .name = n, .type = NODE_DIR, .list = list_fn, .below = rows,              \
+    .help = __VA_ARGS__ }
 #define TEXT_ROW(n, show_fn, ...)                                             \
   { .name = n, .type = NODE_FINDING, .show = show_fn, .help = __VA_ARGS__ }
 #define NUMBER_ROW(n, show_fn, ...)                                           \
@@ -163,8 +165,7 @@ int list_partitions (struct node *n, struct err *e);
 int list_policies (struct node *n, struct err *e);
 int list_evidence (struct node *n, struct err *e);
 extern const struct node_def os_rows[], virtio_rows[], cloud_init_rows[];
-extern const struct node_def image_rows[], partition_rows[], policy_rows[];
-extern const struct node_def kernel_rows[], code_row[], reason_row[];
+extern const struct node_def image_rows[], partition_dirs[], policy_dirs[];
 int show_has_virtio (struct node *n, struct finding *f, struct err *e);
 int show_cloud_init (struct node *n, struct finding *f, struct err *e);
 int show_report_text (struct node *n, struct finding *f, struct err *e);

@@ -131,7 +131,7 @@ show_kernel_virtio_net (struct node *n, struct finding *f, struct err *e)
   return show_kernel_driver (n, f, e, VIRTIO_NET);
 }
 
-const struct node_def kernel_rows[] = {
+static const struct node_def kernel_rows[] = {
   TEXT_ROW ("image", show_kernel_image, "path of the kernel"),
   TEXT_ROW ("config", show_kernel_config, "path of its configuration"),
   TEXT_ROW ("initramfs", show_kernel_initramfs, "path of its initramfs"),
@@ -143,8 +143,10 @@ const struct node_def kernel_rows[] = {
   END_ROWS,
 };
 
-static const struct node_def kernel_dir
-    = DIR_ROW ("<version>", kernel_rows, "one kernel");
+static const struct node_def kernel_dirs[] = {
+  DIR_ROW ("<version>", kernel_rows, "one kernel"),
+  END_ROWS,
+};
 
 static int
 list_kernels (struct node *n, struct err *e)
@@ -154,7 +156,7 @@ list_kernels (struct node *n, struct err *e)
   if (!b)
     return -1;
   for (size_t i = 0; i < b->n_kernels; i++)
-    if (node_add (n, b->kernels[i].version, &kernel_dir, i, e) == -1)
+    if (node_add (n, b->kernels[i].version, kernel_dirs, i, e) == -1)
       return -1;
   return 0;
 }
@@ -174,7 +176,7 @@ const struct node_def os_rows[] = {
   TEXT_ROW ("bootloader", show_bootloader, "grub2, extlinux, ..."),
   TEXT_ROW ("default_kernel", show_default_kernel,
             "version of the kernel that starts by default"),
-  COMPUTED_ROW ("kernels", list_kernels, "one directory per kernel"),
+  COMPUTED_ROW ("kernels", list_kernels, kernel_dirs, "one directory per kernel"),
   TEXT_ROW ("cmdline", show_cmdline, "kernel command line of the default"),
   LIST_ROW ("fstab", show_fstab, "fstab, devices resolved, one a line"),
   TEXT_ROW ("init", show_init, "systemd, upstart, sysvinit or openrc"),

@@ -80,7 +80,7 @@ show_filesystem (struct node *n, struct finding *f, struct err *e)
   if (!s)
     return -1;
   if (s->ambivalent)
-    buf_printf (&f->evidence, "libblkid: %s\n", s->ambivalent);
+    return err_set (e, ENOTSUP, "%s", s->ambivalent);
   return show_text (f, s->type);
 }
 
@@ -132,7 +132,7 @@ show_role (struct node *n, struct finding *f, struct err *e)
   return role ? show_fact (f, role, e) : -1;
 }
 
-const struct node_def partition_rows[] = {
+static const struct node_def partition_rows[] = {
   NUMBER_ROW ("start", show_start, "first byte of the partition"),
   NUMBER_ROW ("size", show_size, "bytes of the partition"),
   TEXT_ROW ("type", show_type, "MBR byte as 0x83, or the GPT GUID"),
@@ -164,8 +164,10 @@ const struct node_def partition_rows[] = {
   END_ROWS,
 };
 
-static const struct node_def partition_dir
-    = DIR_ROW ("<N>", partition_rows, "one partition");
+const struct node_def partition_dirs[] = {
+  DIR_ROW ("<N>", partition_rows, "one partition"),
+  END_ROWS,
+};
 
 int
 list_partitions (struct node *n, struct err *e)
@@ -176,7 +178,7 @@ list_partitions (struct node *n, struct err *e)
   if (image_volumes (node_image (n), &v, &count, e) == -1)
     return -1;
   for (size_t i = 0; i < count; i++)
-    if (node_add (n, strrchr (volume_name (v[i]), '/') + 1, &partition_dir,
+    if (node_add (n, strrchr (volume_name (v[i]), '/') + 1, partition_dirs,
                   i, e)
         == -1)
       return -1;

@@ -267,12 +267,12 @@ const struct node_def tree_top[] = {
   NUMBER_ROW ("qcow2_size_bound", show_qcow2_size_bound,
               "what qemu-img measure -O qcow2 says for this file: from the"
               " allocation alone"),
-  COMPUTED_ROW ("image", list_image_rows,
+  COMPUTED_ROW ("image", list_image_rows, image_rows,
                 "what the container format says of itself"),
   TEXT_ROW ("partition_table", show_partition_table,
             "dos, gpt, none (a bare filesystem), unpartitioned (nothing"
             " recognised) or libblkid's name for another kind"),
-  COMPUTED_ROW ("partitions", list_partitions,
+  COMPUTED_ROW ("partitions", list_partitions, partition_dirs,
                 "one directory per partition, named by its number; a"
                 " filesystem on the bare disk is whole"),
   DIR_ROW ("os", os_rows, "the guest operating system"),
@@ -288,7 +288,7 @@ const struct node_def tree_top[] = {
   { .name = "root", .type = NODE_GUEST, .not_reported = true,
     .help = "the guest's own file tree: its root filesystem with its fstab"
             " composed in; empty without an operating system" },
-  COMPUTED_ROW ("import", list_policies,
+  COMPUTED_ROW ("import", list_policies, policy_dirs,
                 "verdicts, one directory per policy"),
   { .name = "evidence", .type = NODE_DIR, .list = list_evidence,
     .not_reported = true,

@@ -27,6 +27,7 @@ END
 }
 
 size=$((5 * 1024 * 1024 + 1536))
+# shellcheck disable=SC2054 # the commas are qemu's
 options=(cluster_size=512 cluster_size=4k cluster_size=64k cluster_size=2M
          compat=0.10 extended_l2=on extended_l2=on,cluster_size=16k
          compression_type=zstd)

@@ -51,7 +51,6 @@ fds = [os.open("fragment-%d" % i, os.O_CREAT | os.O_WRONLY) for i in range(2)]
 for i in range(600):
     for fd in fds:
         os.pwrite(fd, random.randbytes(100), i * 2 * block)
-        os.fsync(fd) if i % 50 == 0 else None
 for fd in fds:
     os.close(fd)
 
@@ -94,9 +93,10 @@ for i in range(400):
 os.close(os.open("bottom", os.O_CREAT, dir_fd=fd))
 os.close(fd)
 os.mkdir("large")
-for i in range(int(os.environ.get("LARGE", "20000"))):
+large = int(os.environ.get("LARGE", "20000"))
+for i in range(large):
     os.mknod("large/an-entry-with-some-name-%d" % i)
-for i in range(0, 3000, 3):
+for i in range(0, large // 7, 3):
     os.unlink("large/an-entry-with-some-name-%d" % i)
 for n in (1, 2, 3, 5, 8, 12):  # in the inode, or no longer
     os.mkdir("small-%d" % n)

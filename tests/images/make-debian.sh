@@ -62,7 +62,8 @@ require() {
 # Owners, chroot and mount need root, or a user namespace with enough ids.
 become_root() {
   [ "$EUID" -ne 0 ] || return 0
-  local wrap=(unshare --user --map-root-user --map-auto --mount)
+  local wrap=(unshare --user --map-root-user --map-auto
+    --mount --pid --kill-child --mount-proc)
   "${wrap[@]}" true 2>/dev/null ||
     skip 'an ordinary user needs user namespaces and ids in /etc/subuid'
   exec "${wrap[@]}" bash "$0" "$@"
@@ -186,14 +187,14 @@ grub_files() {
 # the file system exists, see finish_ext4.
 torture() {
   local dir=$1 i
-  mkdir -p "$dir/big" "$dir/empty"
+  mkdir -p "$dir/big" "$dir/empty" "$dir/other"
   for ((i = 0; i < 5000; i++)); do echo "$i" >"$dir/big/entry-$i"; done
   truncate -s 64M "$dir/sparse"
   printf 'one'  | dd of="$dir/sparse" bs=1 seek=$((5 * MIB + 7)) conv=notrunc status=none
   printf 'last' | dd of="$dir/sparse" bs=1 seek=$((64 * MIB - 4)) conv=notrunc status=none
   echo linked >"$dir/link-a"
   ln "$dir/link-a" "$dir/link-b"
-  ln "$dir/link-a" "$dir/empty/../link-c"
+  ln "$dir/link-a" "$dir/other/link-c"
   ln -s link-a "$dir/symlink"
   ln -s /srv/torture/link-a "$dir/symlink-absolute"
   ln -s "$(printf '%0300d' 0)" "$dir/symlink-long"
@@ -202,7 +203,7 @@ torture() {
   setfattr -n user.long -v "$(printf '%0500d' 0)" "$dir/xattr"
   echo access >"$dir/acl"
   setfacl -m u:1000:r,g:1001:rw "$dir/acl"
-  setfacl -d -m u:1000:rx "$dir/empty"
+  setfacl -d -m u:1000:rx "$dir/other"
   mkfifo "$dir/fifo"
   echo long >"$dir/$(printf '%0255d' 0)"
   echo bytes >"$dir/"$'not-utf8-\xff\xfe-\xe9'
@@ -658,6 +659,7 @@ main() {
   mkdir -p "$images"
   exec 9>"$cache/lock"
   flock 9
+  rm -rf "$cache"/work.*   # of a run that was killed: the lock is ours
   work=$(mktemp -d "$cache/work.XXXXXX")
   trap 'rm -rf "$work"' EXIT
   base="$work/base"

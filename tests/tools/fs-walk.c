@@ -26,8 +26,8 @@
 #include "block/cache.h"
 #include "fs/vfs.h"
 
-#define WHOLE (64 * MiB) /* up to here holes are read, not skipped */
-#define CHUNK (1 * MiB)
+#define WHOLE     (64 * MiB) /* up to here holes are read, not skipped */
+#define CHUNK     (1 * MiB)
 #define MAX_DEPTH 2000
 #define MAX_FILES 10000000
 
@@ -166,10 +166,17 @@ posix_stat (const struct source *s, const struct file *f, struct fs_stat *ret,
   if (fd == -1 || fstatat (fd, "", &st, AT_EMPTY_PATH) == -1)
     return err_sys (e, errno, "stat");
   *ret = (struct fs_stat){
-    .ino = st.st_ino, .mode = st.st_mode, .nlink = st.st_nlink,
-    .uid = st.st_uid, .gid = st.st_gid, .size = st.st_size,
-    .blocks = st.st_blocks, .rdev = st.st_rdev, .atime = st.st_atim,
-    .mtime = st.st_mtim, .ctime = st.st_ctim,
+    .ino = st.st_ino,
+    .mode = st.st_mode,
+    .nlink = st.st_nlink,
+    .uid = st.st_uid,
+    .gid = st.st_gid,
+    .size = st.st_size,
+    .blocks = st.st_blocks,
+    .rdev = st.st_rdev,
+    .atime = st.st_atim,
+    .mtime = st.st_mtim,
+    .ctime = st.st_ctim,
   };
   return 0;
 }
@@ -303,7 +310,7 @@ file_read (const struct source *s, const struct file *f, int fd,
   n = pread (fd, chunk, len, off);
   if (n == -1)
     return err_sys (e, errno, "read");
-  return (size_t) n == len ? 0 : err_set (e, EIO, "short read");
+  return (size_t)n == len ? 0 : err_set (e, EIO, "short read");
 }
 
 static int
@@ -317,7 +324,7 @@ sum_range (const struct source *s, const struct file *f, int fd,
     n = MIN (to - from, sizeof chunk);
     if (file_read (s, f, fd, size, from, n, e) == -1)
       return -1;
-    *crc = crc32 (*crc, (unsigned char *) chunk, n);
+    *crc = crc32 (*crc, (unsigned char *)chunk, n);
   }
   return 0;
 }
@@ -358,7 +365,7 @@ keep_xattr (void *arg, const char *name, const void *value, size_t len)
 
   buf_printf (&b, " %s=", name);
   for (size_t i = 0; i < len; i++)
-    buf_printf (&b, "%02x", ((const unsigned char *) value)[i]);
+    buf_printf (&b, "%02x", ((const unsigned char *)value)[i]);
   if (b.failed || text_vec_push (arg, b.data) == -1)
     die ("out of memory");
   return 0;
@@ -367,7 +374,7 @@ keep_xattr (void *arg, const char *name, const void *value, size_t len)
 static int
 compare_texts (const void *a, const void *b)
 {
-  return strcmp (*(char **) a, *(char **) b);
+  return strcmp (*(char **)a, *(char **)b);
 }
 
 static int
@@ -390,7 +397,7 @@ print_xattrs (const struct source *s, const struct file *f, struct err *e)
 static void
 print_time (const char *name, const struct timespec *t)
 {
-  printf (" %s=%lld.%09ld", name, (long long) t->tv_sec, t->tv_nsec);
+  printf (" %s=%lld.%09ld", name, (long long)t->tv_sec, t->tv_nsec);
 }
 
 static void
@@ -429,8 +436,8 @@ check_lookup (const struct source *s, const struct file *f)
 
   if (!s->fs || !s->lookups || !f->parent)
     return;
-  if (fs_lookup (s->fs, f->parent->ino, f->name, strlen (f->name), &ino, &e)
-      == -1)
+  if (fs_lookup (s->fs, f->parent->ino, f->name, strlen (f->name), &ino,
+                 &e) == -1)
     print_error ("lookup", &e);
   else if (ino != f->ino) {
     printf (" lookup-gives=%" PRIu64, ino);
@@ -445,8 +452,8 @@ print_file (const struct source *s, struct file *f, bool *ret_dir)
   struct fs_stat st = { 0 };
   struct err e = { 0 };
   unsigned type = f->type;
-  int r = s->fs ? fs_stat (s->fs, f->ino, &st, &e)
-                : posix_stat (s, f, &st, &e);
+  int r =
+      s->fs ? fs_stat (s->fs, f->ino, &st, &e) : posix_stat (s, f, &st, &e);
 
   *ret_dir = false;
   print_path (f);
@@ -492,7 +499,7 @@ keep_entry (void *arg, const char *name, size_t len, uint64_t ino,
 static int
 compare_files (const void *a, const void *b)
 {
-  return strcmp ((*(struct file **) b)->name, (*(struct file **) a)->name);
+  return strcmp ((*(struct file **)b)->name, (*(struct file **)a)->name);
 }
 
 static void
@@ -528,8 +535,7 @@ walk (const struct source *s)
   bool is_dir;
 
   if (file_vec_push (&todo, file_new (NULL, "", 0, s->fs ? s->fs->root : 0,
-                                      DT_UNKNOWN))
-      == -1)
+                                      DT_UNKNOWN)) == -1)
     die ("out of memory");
   for (size_t n = 0; todo.len > 0 && n < MAX_FILES; n++) {
     struct file *f = todo.items[--todo.len];
@@ -559,7 +565,8 @@ cat (struct fs *fs, const char *path, struct err *e)
   if (r == -1 || fs_stat (fs, n.ino, &st, e) == -1)
     return -1;
   for (uint64_t off = 0; off < st.size; off += got) {
-    if (fs_pread (fs, n.ino, st.size, chunk, sizeof chunk, off, &got, e) == -1)
+    if (fs_pread (fs, n.ino, st.size, chunk, sizeof chunk, off, &got, e) ==
+        -1)
       return -1;
     fwrite (chunk, 1, got, stdout);
   }

@@ -183,10 +183,11 @@ test_file (void)
   CHECK (e.code == EISDIR);
 }
 
-/* --- the cache ----------------------------------------------------------- */
+/* --- the cache -----------------------------------------------------------
+ */
 
 #define THREADS 8
-#define KEYS 64
+#define KEYS    64
 
 static struct cache *cache;
 static _Atomic unsigned loads[KEYS], failures;
@@ -195,13 +196,13 @@ static pthread_barrier_t start;
 static int
 load_key (void *arg, void *data, size_t size, struct err *err)
 {
-  uint64_t key = *(uint64_t *) arg;
+  uint64_t key = *(uint64_t *)arg;
 
   loads[key]++;
   /* Every fourth key fails the first time. */
   if (key % 4 == 3 && loads[key] == 1)
     return err_set (err, EIO, "key %" PRIu64, key);
-  memset (data, (int) key, size);
+  memset (data, (int)key, size);
   return 0;
 }
 
@@ -220,7 +221,7 @@ cache_main (void *arg unused_arg)
     }
     CHECK (n->size == 1000);
     for (size_t i = 0; i < 1000; i++)
-      CHECK (((unsigned char *) n->data)[i] == key);
+      CHECK (((unsigned char *)n->data)[i] == key);
     cache_release (cache, n);
   }
   return NULL;
@@ -267,17 +268,17 @@ test_cache_budget (void)
 
   CHECK (owner != cache_new_owner ());
   cache = cache_new (16 * 4 * KiB); /* 4 KiB a shard */
-  CHECK_OK (cache_get (cache, owner, 0, 4 * KiB, load_count, NULL, &held,
-                       &e));
+  CHECK_OK (
+      cache_get (cache, owner, 0, 4 * KiB, load_count, NULL, &held, &e));
   for (uint64_t key = 1; key < 1000; key++) {
-    CHECK_OK (cache_get (cache, owner, key, 4 * KiB, load_count, NULL, &n,
-                         &e));
+    CHECK_OK (
+        cache_get (cache, owner, key, 4 * KiB, load_count, NULL, &n, &e));
     cache_release (cache, n);
   }
   CHECK (reloads == 1000);
   for (uint64_t key = 0; key < 1000; key++) {
-    CHECK_OK (cache_get (cache, owner, key, 4 * KiB, load_count, NULL, &n,
-                         &e));
+    CHECK_OK (
+        cache_get (cache, owner, key, 4 * KiB, load_count, NULL, &n, &e));
     CHECK (key || n == held);
     cache_release (cache, n);
   }

@@ -27,7 +27,7 @@ static int
 add_name (void *arg, const char *name, size_t len, uint64_t ino,
           unsigned type)
 {
-  buf_printf (arg, "%.*s %" PRIu64 " %u\n", (int) len, name, ino, type);
+  buf_printf (arg, "%.*s %" PRIu64 " %u\n", (int)len, name, ino, type);
   return 0;
 }
 
@@ -78,7 +78,7 @@ learn_name (void *arg, const char *name, size_t len, uint64_t ino,
   struct known *k = &files[n_files++];
 
   CHECK (n_files < MAX_FILES && len < sizeof k->name);
-  *k = (struct known){ .ino = ino, .dir = *(uint64_t *) arg };
+  *k = (struct known){ .ino = ino, .dir = *(uint64_t *)arg };
   memcpy (k->name, name, len);
   return 0;
 }
@@ -112,8 +112,8 @@ compare (struct fs *fs)
     const struct known *k = &files[i];
     struct err e = { 0 };
 
-    if (i > 0
-        && fs_lookup (fs, k->dir, k->name, strlen (k->name), &ino, &e) == -1) {
+    if (i > 0 &&
+        fs_lookup (fs, k->dir, k->name, strlen (k->name), &ino, &e) == -1) {
       CHECK (e.code == EIO && strstr (e.msg, "injected"));
       errors++;
     } else

@@ -13,7 +13,7 @@
 #include "test.h"
 
 #define CLUSTER 512
-#define SIZE (5 * CLUSTER)
+#define SIZE    (5 * CLUSTER)
 
 enum outcome { REFUSED, UNREADABLE, OPENS };
 
@@ -25,9 +25,9 @@ struct change {
   const char *words; /* in the message */
 };
 
-#define L1 CLUSTER
-#define L2 (2 * CLUSTER)
-#define DATA (3 * CLUSTER)
+#define L1     CLUSTER
+#define L2     (2 * CLUSTER)
+#define DATA   (3 * CLUSTER)
 #define COPIED (UINT64_C (1) << 63)
 
 static const struct change changes[] = {
@@ -88,7 +88,7 @@ static const struct change changes[] = {
   { "header_length 512", 100, 4, 512, OPENS, NULL },
   { "compression 1 alone", 104, 1, 1, REFUSED, "disagree" },
   { "compression 2", 104, 1, 2, REFUSED, "compression type 2" },
-  { "extension too long", 116, 4, UINT32_MAX, OPENS, NULL }, /* type 0 */
+  { "extension too long", 116, 4, UINT32_MAX, REFUSED, "too large" },
   { "extension unknown", 112, 4, 0x12345678, OPENS, NULL },
   { "extension long", 112, 8, 0x12345678fffffff8, REFUSED, "too large" },
   { "backing format long", 112, 8, 0xe2792aca00000010, REFUSED, "too long" },
@@ -119,7 +119,7 @@ static void
 store (unsigned char *to, unsigned width, uint64_t value)
 {
   value = htobe64 (value);
-  memcpy (to, (char *) &value + 8 - width, width);
+  memcpy (to, (char *)&value + 8 - width, width);
 }
 
 static void
@@ -144,8 +144,7 @@ make_good (unsigned char *image)
 }
 
 static int
-open_image (const void *image, size_t size, struct block **ret,
-            struct err *e)
+open_image (const void *image, size_t size, struct block **ret, struct err *e)
 {
   struct block *m;
 

@@ -65,8 +65,8 @@ rows_lookup (struct fs *fs, uint64_t dir, const char *name, size_t len,
              uint64_t *ret, struct err *e)
 {
   for (const struct row *r = fs->priv; r->name; r++)
-    if (r->parent == dir && strlen (r->name) == len
-        && !memcmp (r->name, name, len)) {
+    if (r->parent == dir && strlen (r->name) == len &&
+        !memcmp (r->name, name, len)) {
       *ret = r->ino;
       return 0;
     }
@@ -113,7 +113,7 @@ rows_pread (struct fs *fs, uint64_t ino, void *buf, size_t len, uint64_t off,
 static int
 guest_mount (struct fs *fs, struct err *e unused_arg)
 {
-  fs->priv = (void *) guest;
+  fs->priv = (void *)guest;
   fs->root = 1;
   return 0;
 }
@@ -121,16 +121,16 @@ guest_mount (struct fs *fs, struct err *e unused_arg)
 static int
 boot_mount (struct fs *fs, struct err *e unused_arg)
 {
-  fs->priv = (void *) boot;
+  fs->priv = (void *)boot;
   fs->root = 1;
   return 0;
 }
 
-#define ROWS_OPS(n)                                                           \
-  {                                                                           \
-    .name = #n, .types = (const char *const[]){ #n, NULL },                   \
-    .mount = n##_mount, .lookup = rows_lookup, .stat = rows_stat,             \
-    .readdir = rows_readdir, .readlink = rows_readlink, .pread = rows_pread,  \
+#define ROWS_OPS(n)                                                          \
+  {                                                                          \
+    .name = #n, .types = (const char *const[]){ #n, NULL },                  \
+    .mount = n##_mount, .lookup = rows_lookup, .stat = rows_stat,            \
+    .readdir = rows_readdir, .readlink = rows_readlink, .pread = rows_pread, \
   }
 static const struct fs_ops guest_ops = ROWS_OPS (guest);
 static const struct fs_ops boot_ops = ROWS_OPS (boot);
@@ -207,7 +207,7 @@ count (void *arg, const char *name, size_t len, uint64_t ino unused_arg,
        unsigned type unused_arg)
 {
   CHECK (!memchr (name, '/', len) && strcmp (name, ".."));
-  ++*(unsigned *) arg;
+  ++*(unsigned *)arg;
   return 0;
 }
 
@@ -264,8 +264,8 @@ test_mounts (struct fs *other)
   leads (NULL, "/boot/efi/efi", 0, 0, "/boot/efi/efi");
   leads (NULL, "/boot/efi/..", 0, 0, "/boot");
   /* Over a mount: the last one is seen. */
-  CHECK_OK (vfs_mount (&v, "/boot", vfs_fs (&v, (struct vfs_node){ 0, 0 }),
-                       2, &e));
+  CHECK_OK (
+      vfs_mount (&v, "/boot", vfs_fs (&v, (struct vfs_node){ 0, 0 }), 2, &e));
   reads ("/boot/passwd", "root:x:0");
   CHECK (vfs_mount (&v, "/etc/passwd", other, 1, &e) == -1);
   CHECK (e.code == ENOTDIR);
