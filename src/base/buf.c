@@ -2,6 +2,7 @@
 #include "base/buf.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ buf_reserve (struct buf *b, size_t len)
   }
   if (want > b->cap) {
     while (cap < want)
-      cap = cap > want / 2 ? want : cap * 2;
+      cap = cap > SIZE_MAX / 2 ? want : cap * 2;
     data = realloc (b->data, cap);
     if (!data) {
       b->failed = true;

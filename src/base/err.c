@@ -44,18 +44,24 @@ err_sys (struct err *e, int code, const char *fmt, ...)
 int
 err_in (struct err *e, const char *fmt, ...)
 {
-  char where[256], msg[sizeof e->msg];
+  char where[256];
+  size_t n, len, keep;
   va_list ap;
 
   va_start (ap, fmt);
-  vsnprintf (where, sizeof where, fmt, ap);
+  vsnprintf (where, sizeof where - 2, fmt, ap);
   va_end (ap);
   make_printable (where);
-  memcpy (msg, e->msg, sizeof msg);
-  /* The end of the message, the cause, gives way last: a long chain of
-   * places is cut in the middle. */
-  snprintf (e->msg, sizeof e->msg, "%.*s: %.*s", 200, where,
-            (int) (sizeof e->msg - 204), msg);
+  snprintf (where + strlen (where), sizeof where - strlen (where), ": ");
+  n = strlen (where);
+  len = strlen (e->msg);
+  /* The end of the message is the cause: a long chain of places is cut in
+   * the middle. */
+  keep = MIN (len, sizeof e->msg - 1 - n);
+  memmove (e->msg + n, e->msg + (len - keep), keep + 1);
+  memcpy (e->msg, where, n);
+  if (keep < len)
+    memcpy (e->msg + n, "...", 3);
   return -1;
 }
 

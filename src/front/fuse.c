@@ -330,17 +330,27 @@ read_raw (fuse_req_t req, const struct handle *h, size_t len, uint64_t off)
 }
 
 static void
+read_text (fuse_req_t req, struct handle *h, size_t len, uint64_t off)
+{
+  struct served *fs = served (req);
+
+  handle_hold (h);
+  fuse_reply_buf (req, h->text.data + off, len);
+  handle_free (&fs->handles, h);
+}
+
+static void
 do_read (fuse_req_t req, fuse_ino_t ino unused_arg, size_t size, off_t off,
          struct fuse_file_info *fi)
 {
-  const struct handle *h = (const struct handle *) (uintptr_t) fi->fh;
+  struct handle *h = (struct handle *) (uintptr_t) fi->fh;
   uint64_t from = (uint64_t) off;
   uint64_t end = h->text_only ? h->text.len : h->size;
 
   if (from >= end)
     fuse_reply_buf (req, NULL, 0);
   else if (h->text_only)
-    fuse_reply_buf (req, h->text.data + from, MIN (size, end - from));
+    read_text (req, h, MIN (size, end - from), from);
   else
     read_raw (req, h, MIN (size, end - from), from);
 }

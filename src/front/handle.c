@@ -11,8 +11,10 @@ handles_init (struct handles *hs)
 void
 handles_destroy (struct handles *hs)
 {
-  while (hs->all)
+  while (hs->all) {
+    hs->all->holders = 1; /* no answer is under way any more */
     handle_free (hs, hs->all);
+  }
   pthread_mutex_destroy (&hs->lock);
 }
 
@@ -26,6 +28,7 @@ handle_new (struct handles *hs, node_id id, struct err *e)
     return NULL;
   }
   h->id = id;
+  h->holders = 1;
   LOCK_SCOPE (&hs->lock);
   h->next = hs->all;
   h->prev = &hs->all;
@@ -36,9 +39,15 @@ handle_new (struct handles *hs, node_id id, struct err *e)
 }
 
 void
+handle_hold (struct handle *h)
+{
+  h->holders++;
+}
+
+void
 handle_free (struct handles *hs, struct handle *h)
 {
-  if (!h)
+  if (!h || --h->holders > 0)
     return;
   pthread_mutex_lock (&hs->lock);
   *h->prev = h->next;

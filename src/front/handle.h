@@ -2,13 +2,16 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A handle does not change after open, so it needs no lock; the kernel
- * releases it after the last operation on it.  All handles are on a list,
+ * releases it after the last operation on it was answered.  Who answers from
+ * the handle's own memory holds it (handle_hold): the release can come while
+ * the call that sent the answer has not returned.  All handles are on a list,
  * since a mount can end without the kernel releasing them.
  */
 #ifndef XRAYFS_FRONT_HANDLE_H
 #define XRAYFS_FRONT_HANDLE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/vec.h"
 #include "tree/tree.h"
@@ -22,6 +25,7 @@ DEFINE_VEC (entry_vec, struct entry)
 
 struct handle {
   struct handle *next, **prev;
+  _Atomic unsigned holders; /* who opened it, and answers under way */
   node_id id;
   bool text_only;    /* a finding: all of it is in text */
   struct buf text;   /* the snapshot of a finding */
@@ -41,7 +45,9 @@ void handles_destroy (struct handles *hs) nonnull (1); /* frees all */
 /* NULL and ENOMEM. */
 struct handle *handle_new (struct handles *hs, node_id id, struct err *e)
     nonnull (1, 3);
-void handle_free (struct handles *hs, struct handle *h); /* NULL is fine */
+void handle_hold (struct handle *h) nonnull (1);
+/* Frees H when nobody else holds it.  NULL is fine. */
+void handle_free (struct handles *hs, struct handle *h);
 
 /* Fills H from the tree: a finding's text, a directory's entries. */
 int handle_read_finding (struct handle *h, struct tree *t, struct err *e)

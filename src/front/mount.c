@@ -234,6 +234,25 @@ mount_quietly (struct guardian *g, char *ret, size_t size)
   return r;
 }
 
+/* Gives up our copy of the device and the session.  libfuse frees its copy of
+ * the mount point only when it unmounts, which it leaves alone when polling
+ * the device says that the connection has ended; as the end of a pipe without
+ * a reader does. */
+static void
+forget_device (struct guardian *g)
+{
+  int ends[2];
+
+  if (pipe2 (ends, O_CLOEXEC) == 0) {
+    dup3 (ends[1], fuse_session_fd (g->fuse), O_CLOEXEC);
+    close (ends[0]);
+    close (ends[1]);
+    fuse_session_unmount (g->fuse);
+  }
+  fuse_session_destroy (g->fuse);
+  g->fuse = NULL;
+}
+
 /* Mounts, tells the watcher, and hands the device to the server. */
 static int
 do_mount (struct guardian *g)
@@ -249,8 +268,7 @@ do_mount (struct guardian *g)
   g->mount = m.mount = mountpoint_await (g->mountpoint, g->before, 0);
   channel_send (g->to_watcher, &m, -1);
   channel_send (g->to_server, &m, fuse_session_fd (g->fuse));
-  fuse_session_destroy (g->fuse); /* closes our copy of the device */
-  g->fuse = NULL;
+  forget_device (g);
   await_server (g, &m);
   return m.kind == MESSAGE_READY ? MOUNT_OK : not_ready (g, &m);
 }

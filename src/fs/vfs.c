@@ -253,6 +253,8 @@ mount_on (struct vfs *v, const char *path, struct vfs_mount m, struct err *e)
                     VFS_MAX_MOUNTS);
   if (walk (&w, v, NULL, path, 0, e) == -1)
     return -1;
+  if (w.dirs.len == 1)
+    return err_set (e, EBUSY, "%s: the root is mounted already", path);
   n = here (&w);
   if (fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1)
     return err_in (e, "%s", path);

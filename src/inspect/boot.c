@@ -21,12 +21,24 @@ kernel_free (struct kernel *k)
   fact_free (&k->native);
 }
 
-void
-boot_free (struct boot *b)
+static void
+free_kernels (struct boot *b)
 {
   for (size_t i = 0; i < b->n_kernels; i++)
     kernel_free (&b->kernels[i]);
   free (b->kernels);
+  b->kernels = NULL;
+  b->n_kernels = 0;
+}
+
+void
+boot_free (struct boot *b)
+{
+  free_kernels (b);
+  free (b->kernels_unknown);
+  free (b->initramfs);
+  free (b->initramfs_unknown);
+  free (b->boot_code_unknown);
   fact_free (&b->firmware);
   fact_free (&b->bootloader);
   fact_free (&b->default_kernel);
@@ -246,23 +258,27 @@ guest_path (const struct vfs *v, const char *grub_path, char **ret,
   return 0;
 }
 
-static struct kernel *
-kernel_of_image (struct boot *b, const struct vfs *v, const char *path)
+/* *RET: the kernel whose image PATH leads to, or NULL. */
+static int
+kernel_of_image (struct boot *b, const struct vfs *v, const char *path,
+                 struct kernel **ret, struct err *e)
 {
-  CLEANUP_BUF struct buf canonical = { 0 };
-  struct err e = { 0 };
   struct vfs_node a, k;
 
-  if (vfs_walk_from (v, "/", path, 0, &a, &canonical, &e) == -1)
-    return NULL;
+  *ret = NULL;
+  if (vfs_walk (v, path, 0, &a, e) == -1)
+    return -1;
   for (size_t i = 0; i < b->n_kernels; i++) {
     if (!b->kernels[i].image)
       continue;
-    if (vfs_walk (v, b->kernels[i].image, 0, &k, &e) == 0
-        && k.mount == a.mount && k.ino == a.ino)
-      return &b->kernels[i];
+    if (vfs_walk (v, b->kernels[i].image, 0, &k, e) == -1)
+      return -1;
+    if (k.mount == a.mount && k.ino == a.ino) {
+      *ret = &b->kernels[i];
+      return 0;
+    }
   }
-  return NULL;
+  return 0;
 }
 
 static int
@@ -273,25 +289,75 @@ choose (struct boot *b, struct kernel *k, const char *why, struct err *e)
   return fact_set (&b->default_kernel, e, "%s", k->version);
 }
 
+/* GRUB's `initrd A B` loads all, one after another, or none if one is not
+ * there. */
+static int
+resolve_initrds (struct boot *b, const struct vfs *v, const char *initrds,
+                 const char *config, struct err *e)
+{
+  CLEANUP_FREE char *list = strdup (initrds);
+  CLEANUP_BUF struct buf paths = { 0 };
+  char *word, *save = NULL;
+
+  if (!list)
+    return err_set (e, ENOMEM, "out of memory");
+  for (word = strtok_r (list, " ", &save); word;
+       word = strtok_r (NULL, " ", &save)) {
+    CLEANUP_FREE char *path = NULL;
+    if (guest_path (v, word, &path, e) == -1)
+      return -1;
+    if (!path) {
+      fact_evidence (&b->default_kernel, "%s: initrd %s (is not there)",
+                     config, word);
+      return 0;
+    }
+    buf_printf (&paths, "%s%s", paths.len ? " " : "", path);
+  }
+  fact_evidence (&b->default_kernel, "%s: initrd %s", config, initrds);
+  if (buf_check (&paths, e) == -1)
+    return -1;
+  b->initramfs = paths.data;
+  paths = (struct buf){ 0 };
+  return 0;
+}
+
+/* Text that GRUB's shell would expand, and that is not known here. */
+static bool
+has_variable (const char *text)
+{
+  return text && strchr (text, '$');
+}
+
+/* The command line of ENTRY, or why it is not known. */
+static int
+use_options (struct boot *b, const struct boot_entry *entry,
+             const char *config, struct err *e)
+{
+  fact_evidence (&b->cmdline, "%s", config);
+  if (has_variable (entry->options))
+    return fact_unknown (&b->cmdline, e, "%s: '%s' has a variable", config,
+                         entry->options);
+  return fact_set (&b->cmdline, e, "%s",
+                   entry->options ? entry->options : "");
+}
+
 /* Uses ENTRY.  Returns 1 when it settled the default kernel. */
 static int
 use_entry (struct boot *b, const struct vfs *v, const struct boot_entry *entry,
            const char *config, struct err *e)
 {
-  CLEANUP_FREE char *image = NULL, *initrd = NULL, *first = NULL;
-  struct kernel *k;
+  CLEANUP_FREE char *image = NULL;
+  struct kernel *k = NULL;
 
   fact_evidence (&b->default_kernel, "%s: default entry '%s': %s", config,
                  entry->title ? entry->title : entry->id,
                  entry->linux_path ? entry->linux_path : "no kernel");
-  if (entry->options && fact_set (&b->cmdline, e, "%s", entry->options) == -1)
-    return -1;
-  fact_evidence (&b->cmdline, "%s", config);
   if (!entry->linux_path)
     return 0;
-  if (guest_path (v, entry->linux_path, &image, e) == -1)
+  if (use_options (b, entry, config, e) == -1
+      || guest_path (v, entry->linux_path, &image, e) == -1
+      || (image && kernel_of_image (b, v, image, &k, e) == -1))
     return -1;
-  k = image ? kernel_of_image (b, v, image) : NULL;
   if (!k)
     return fact_unknown (&b->default_kernel, e,
                          "%s starts '%s', which is not among the kernels of"
@@ -299,18 +365,17 @@ use_entry (struct boot *b, const struct vfs *v, const struct boot_entry *entry,
                          entry->linux_path) == -1
                ? -1
                : 1;
-  if (entry->initrd_path) {
-    first = strndup (entry->initrd_path, strcspn (entry->initrd_path, " "));
-    /* With several, early microcode comes first; the last is the one. */
-    const char *last = strrchr (entry->initrd_path, ' ');
-    if (guest_path (v, last ? last + 1 : first, &initrd, e) == -1)
-      return -1;
-    fact_evidence (&b->default_kernel, "%s: initrd %s%s", config,
-                   entry->initrd_path, initrd ? "" : " (is not there)");
+  b->by_entry = true;
+  if (!entry->initrd_path)
+    fact_evidence (&b->default_kernel, "%s: no initrd", config);
+  else if (resolve_initrds (b, v, entry->initrd_path, config, e) == -1)
+    return -1;
+  if (has_variable (entry->initrd_path)
+      && asprintf (&b->initramfs_unknown, "%s: '%s' has a variable", config,
+                   entry->initrd_path) == -1) {
+    b->initramfs_unknown = NULL;
+    return err_set (e, ENOMEM, "out of memory");
   }
-  free (k->initramfs);
-  k->initramfs = steal_ptr (&initrd);
-  b->no_initramfs = !entry->initrd_path;
   return choose (b, k, "the boot loader's default entry", e) == -1 ? -1 : 1;
 }
 
@@ -472,18 +537,61 @@ choose_without_loader (struct boot *b, struct err *e)
                  "no boot loader configuration: the newest kernel", e);
 }
 
+/* The loader's configuration is not read, or names no entry: what the chosen
+ * kernel is started with is not known. */
+static int
+loader_not_read (struct boot *b, const char *why, struct err *e)
+{
+  free (b->initramfs_unknown);
+  if (asprintf (&b->initramfs_unknown, "%s, so it is not known which initramfs"
+                " is loaded", why) == -1) {
+    b->initramfs_unknown = NULL;
+    return err_set (e, ENOMEM, "out of memory");
+  }
+  return fact_unknown (&b->cmdline, e, "%s", why);
+}
+
+/* Nothing settled the default kernel. */
+static int
+fall_back (struct boot *b, struct err *e)
+{
+  char why[160];
+
+  if (fact_known (&b->bootloader) && *b->bootloader.value)
+    snprintf (why, sizeof why,
+              "the configuration of %s is not read or names no default entry",
+              b->bootloader.value);
+  else if (b->esp)
+    snprintf (why, sizeof why, "the boot loader's configuration lies on the"
+              " EFI system partition, which this version does not read");
+  else
+    return choose_without_loader (b, e);
+  return loader_not_read (b, why, e) == -1 ? -1 : choose_without_loader (b, e);
+}
+
+/* What could not be looked at leaves all that it would say unknown. */
+static int
+no_answer (struct boot *b, struct err *e)
+{
+  if (fact_could_not_look (&b->default_kernel, e) == -1
+      || fact_unknown (&b->cmdline, e, "%s", b->default_kernel.reason) == -1)
+    return -1;
+  if (fact_known (&b->bootloader))
+    return 0;
+  return fact_unknown (&b->bootloader, e, "%s", b->default_kernel.reason);
+}
+
+/* Returns 1 when the default kernel is settled, be it as unknown. */
 static int
 find_default (struct boot *b, const struct vfs *v, struct err *e)
 {
   int r = from_grub2 (b, v, e);
 
-  if (r == 1)
-    return 0;
   if (r == 0 && !fact_known (&b->bootloader))
     r = from_other_loaders (b, v, e);
   if (r == -1)
-    return fact_could_not_look (&b->default_kernel, e);
-  return choose_without_loader (b, e);
+    return no_answer (b, e) == -1 ? -1 : 1;
+  return r;
 }
 
 /* --- firmware --------------------------------------------------------------- */
@@ -495,6 +603,19 @@ static const struct {
                    { "EXTLINUX", "extlinux" },
                    { "LILO", "lilo" },
                    { "Missing operating system", "windows" } };
+
+static int
+no_first_sector (struct boot *b, struct err *e)
+{
+  if (fact_could_not_look (&b->firmware, e) == -1)
+    return -1;
+  b->boot_code_unknown = strdup (b->firmware.reason);
+  if (!b->boot_code_unknown)
+    return err_set (e, ENOMEM, "out of memory");
+  if (fact_known (&b->bootloader) || b->bootloader.reason)
+    return 0;
+  return fact_unknown (&b->bootloader, e, "%s", b->firmware.reason);
+}
 
 /* What a disk can boot with: BIOS needs code in the first sector; UEFI an
  * EFI system partition with a loader, which lies in a FAT. */
@@ -509,13 +630,14 @@ detect_firmware (struct image *img, struct boot *b, struct err *e)
     return -1;
   if (img->disk->size < sizeof mbr)
     return fact_set (&b->firmware, e, "none");
-  if (block_pread (img->disk, mbr, sizeof mbr, 0, e) == -1)
-    return fact_could_not_look (&b->firmware, e);
-  code = !is_zero (mbr, 440) && mbr[510] == 0x55 && mbr[511] == 0xaa;
   for (size_t i = 0; i < t->n_partitions; i++)
     esp = esp
           || (t->partitions[i].type_name
               && strstr (t->partitions[i].type_name, "EFI"));
+  b->esp = esp;
+  if (block_pread (img->disk, mbr, sizeof mbr, 0, e) == -1)
+    return no_first_sector (b, e);
+  code = !is_zero (mbr, 440) && mbr[510] == 0x55 && mbr[511] == 0xaa;
   fact_evidence (&b->firmware, "disk: boot code in the first sector: %s",
                  code ? "yes" : "no");
   fact_evidence (&b->firmware, "partition table: EFI system partition: %s",
@@ -530,7 +652,6 @@ detect_firmware (struct image *img, struct boot *b, struct err *e)
         return -1;
     }
   b->boot_code = code;
-  b->esp = esp;
   if (esp)
     return fact_unknown (&b->firmware, e,
                          "there is an EFI system partition, whose files this"
@@ -563,25 +684,41 @@ make_virtio_cells (struct image *img, struct err *e)
   return 0;
 }
 
+/* Half a list would say that the others are not there. */
+static int
+no_kernels (struct boot *b, struct err *e)
+{
+  free_kernels (b);
+  if (no_answer (b, e) == -1)
+    return -1;
+  b->kernels_unknown = strdup (b->default_kernel.reason);
+  return b->kernels_unknown ? 1 : err_set (e, ENOMEM, "out of memory");
+}
+
 int
 boot_compute (void *arg, struct err *e)
 {
   struct image *img = arg;
   const struct guest *g = image_guest (img, e);
   struct boot *b = &img->boot;
+  int settled = 1;
 
   if (!g)
     return -1;
   boot_free (b);
   if (g->root) {
-    if (list_kernels (&g->vfs, b, e) == -1) {
-      if (fact_could_not_look (&b->default_kernel, e) == -1)
-        return -1;
-    } else if (find_default (b, &g->vfs, e) == -1)
+    settled = list_kernels (&g->vfs, b, e) == -1
+                  ? no_kernels (b, e)
+                  : find_default (b, &g->vfs, e);
+    if (settled == -1)
       return -1;
-  }
-  if (detect_firmware (img, b, e) == -1 || settle (&b->default_kernel, g, e)
-      || settle (&b->cmdline, g, e) || settle (&b->bootloader, g, e))
+  } else if (!g->family.value
+             && !(b->kernels_unknown = strdup (g->family.reason)))
+    return err_set (e, ENOMEM, "out of memory");
+  if (detect_firmware (img, b, e) == -1
+      || (!settled && fall_back (b, e) == -1)
+      || settle (&b->default_kernel, g, e) || settle (&b->cmdline, g, e)
+      || settle (&b->bootloader, g, e))
     return -1;
   return make_virtio_cells (img, e);
 }

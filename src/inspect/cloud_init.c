@@ -248,6 +248,29 @@ is_masked (const struct vfs *v, const char *path, struct err *e)
   return !strcmp (buf_str (&target), "/dev/null");
 }
 
+/* Does ds-identify's configuration switch cloud-init off ("policy:
+ * disabled")?  1, 0, -1. */
+static int
+policy_of_ds_identify (const struct vfs *v, struct err *e)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  int r = guest_text (v, "/etc/cloud/ds-identify.cfg", &text, e);
+  bool disabled = false;
+
+  if (r == -1)
+    return -1;
+  for (const char *p = buf_str (&text); *p;
+       p += strcspn (p, "\n"), p += *p == '\n') {
+    const char *s = p + strspn (p, " \t");
+    if (strncmp (s, "policy:", 7))
+      continue;
+    s += 7;
+    s += strspn (s, " \t\"'");
+    disabled = !strncmp (s, "disabled", 8);
+  }
+  return disabled;
+}
+
 /* 1: something disables it; 0: nothing does; -1: could not look. */
 static int
 look_for_disabling (const struct vfs *v, const struct boot *b,
@@ -259,15 +282,18 @@ look_for_disabling (const struct vfs *v, const struct boot *b,
           "/etc/systemd/system/cloud-init-local.service",
           "/etc/systemd/system/cloud-init-main.service",
           "/etc/systemd/system/cloud-config.service",
-          "/etc/systemd/system/cloud-final.service" };
-  const char *cmdline = b->cmdline.value ? b->cmdline.value : "";
+          "/etc/systemd/system/cloud-final.service",
+          "/etc/systemd/system-generators/cloud-init-generator" };
+  const char *cmdline = b->cmdline.value ? b->cmdline.value : "", *word;
   int r = vfs_exists (v, "/etc/cloud/cloud-init.disabled", e);
 
   if (r == -1)
     return -1;
   if (r == 1)
     return disable (c, e, "/etc/cloud/cloud-init.disabled") ? -1 : 1;
-  if (strstr (cmdline, "cloud-init=disabled"))
+  word = cmdline_word (cmdline, "cloud-init=");
+  if (word && strcspn (word, " \t") == 19
+      && !strncmp (word, "cloud-init=disabled", 19))
     return disable (c, e, "cloud-init=disabled on the kernel command line")
                ? -1
                : 1;
@@ -281,6 +307,13 @@ look_for_disabling (const struct vfs *v, const struct boot *b,
     snprintf (by, sizeof by, "%s (masked)", units[i]);
     return disable (c, e, by) ? -1 : 1;
   }
+  if ((r = policy_of_ds_identify (v, e)) != 0)
+    return r == 1 && disable (c, e, "/etc/cloud/ds-identify.cfg (policy)") == 0
+               ? 1
+               : -1;
+  if (!b->cmdline.value)
+    return err_set (e, EIO, "the kernel command line is not known: %s",
+                    b->cmdline.reason);
   return 0;
 }
 
@@ -341,7 +374,9 @@ decide_enabled (const struct vfs *v, const struct boot *b,
   if (r == 0)
     r = look_for_start (v, &start, e);
   if (r == -1)
-    return fact_could_not_look (&c->enabled, e);
+    return fact_could_not_look (&c->enabled, e) == -1
+               ? -1
+               : fact_unknown (&c->disabled_by, e, "%s", c->enabled.reason);
   fact_evidence (&c->enabled, "started by: %s", start ? start : "nothing");
   if (fact_set (&c->disabled_by, e, "%s",
                 r ? "" : "no start-up unit, link or job is enabled")
@@ -489,6 +524,9 @@ decide_datasources (const struct vfs *v, const struct boot *b,
                                c->config_files.reason);
   if (fact_set (&c->config_files, e, "%s", buf_str (&config.files)) == -1)
     return -1;
+  if (!b->cmdline.value)
+    return fact_unknown (&c->datasources, e, "the kernel command line is not"
+                         " known: %s", b->cmdline.reason);
   if (only) {
     fact_evidence (&c->datasources, "kernel command line: %s", only);
     return fact_set (&c->datasources, e, "%s", only);
@@ -530,7 +568,8 @@ all_unknown (struct cloud_init *c, const char *why, struct err *e)
   return fact_unknown (&c->would_run, e, "%s", why);
 }
 
-/* What was not set is absent. */
+/* What was not set is absent; or was not looked for, since it is unknown
+ * whether anything is installed. */
 static int
 settle (struct cloud_init *c, struct err *e)
 {
@@ -539,7 +578,10 @@ settle (struct cloud_init *c, struct err *e)
   facts_of (c, facts);
   for (size_t i = 0; i < ARRAY_SIZE (facts); i++)
     if (!facts[i]->value && !facts[i]->reason
-        && fact_set (facts[i], e, "%s", "") == -1)
+        && (fact_known (&c->installed)
+                ? fact_set (facts[i], e, "%s", "")
+                : fact_unknown (facts[i], e, "%s", c->installed.reason))
+               == -1)
       return -1;
   return 0;
 }
@@ -591,7 +633,7 @@ cloud_init_compute (void *arg, struct err *e)
                                            : g->family.reason, e);
   if (decide_installed (&g->vfs, c, e) == -1)
     return -1;
-  if (!fact_is (&c->installed, "no")
+  if (fact_is (&c->installed, "yes")
       && (decide_enabled (&g->vfs, b, c, e) == -1
           || decide_datasources (&g->vfs, b, c, e) == -1))
     return -1;

@@ -124,7 +124,12 @@ struct boot {
   struct kernel *kernels; /* newest first */
   size_t n_kernels;
   struct kernel *chosen;  /* the default kernel, or NULL */
-  bool no_initramfs;      /* the default entry loads none */
+  bool by_entry;          /* the boot loader's entry chose it */
+  char *initramfs;        /* by_entry: what it loads, separated by blanks;
+                             NULL: nothing */
+  char *kernels_unknown;   /* why the kernels could not be listed, or NULL */
+  char *initramfs_unknown; /* why it is not known what chosen loads, or NULL */
+  char *boot_code_unknown; /* why the first sector could not be read */
   bool boot_code;         /* the first sector holds some: BIOS can start it */
   bool esp;               /* there is an EFI system partition */
 };

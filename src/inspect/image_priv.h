@@ -96,13 +96,17 @@ int each_line (char *text, int (*fn) (void *arg, char *line), void *arg);
 /* Splits LINE at blanks into at most MAX words; returns their number. */
 size_t split_words (char *line, char **words, size_t max);
 
+/* The word of a kernel command line that begins with PREFIX ("root="), up to
+ * the line's end; the last one counts.  NULL: there is none. */
+const char *cmdline_word (const char *cmdline, const char *prefix);
+
 /* The names in a directory that begin with PREFIX and end with SUFFIX,
  * sorted as strcmp does; none if the directory is not there.  Collected
  * first: the filesystem may not be asked from within its own listing. */
 struct names {
   const char *prefix, *suffix;
   struct text_vec list;
-  bool failed;
+  bool failed, too_many;
 };
 int names_in (const struct vfs *v, const char *dir, struct names *n,
               struct err *e) must_check;

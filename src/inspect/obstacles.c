@@ -75,15 +75,44 @@ resolved_line (void *arg, char *line)
   return 0;
 }
 
+/* A device of fstab that no volume has is not in the image, unless a volume
+ * that is not read may have it: LVM, RAID, LUKS, or one that is damaged. */
 static int
-look_at_fstab (const struct guest *g, const struct boot *b,
-               struct obstacles *o, struct err *e)
+decide_others (struct image *img, struct obstacles *o, bool others,
+               struct err *e)
+{
+  static const char *const containers[]
+      = { "LVM2_member", "LVM1_member", "linux_raid_member", "crypto_LUKS" };
+  const struct superblock *sb;
+  struct volume *const *v;
+  size_t n;
+
+  if (!others)
+    return fact_set (&o->fstab_other_devices, e, "no");
+  if (image_volumes (img, &v, &n, e) == -1)
+    return fact_could_not_look (&o->fstab_other_devices, e);
+  for (size_t i = 0; i < n; i++) {
+    sb = volume_superblock (v[i], e);
+    if (!sb)
+      return fact_could_not_look (&o->fstab_other_devices, e);
+    for (size_t k = 0; k < ARRAY_SIZE (containers); k++)
+      if (!strcmp (sb->type, containers[k]))
+        return fact_unknown (&o->fstab_other_devices, e,
+                             "%s holds %s, which this version does not read",
+                             volume_name (v[i]), sb->type);
+  }
+  return fact_set (&o->fstab_other_devices, e, "yes");
+}
+
+static int
+look_at_fstab (struct image *img, const struct guest *g,
+               const struct boot *b, struct obstacles *o, struct err *e)
 {
   struct look l = { .o = o, .err = e };
   CLEANUP_BUF struct buf text = { 0 };
   CLEANUP_FREE char *resolved = strdup (buf_str (&g->fstab));
-  const char *root = b->cmdline.value ? strstr (b->cmdline.value, "root=")
-                                      : NULL;
+  const char *root
+      = b->cmdline.value ? cmdline_word (b->cmdline.value, "root=") : NULL;
 
   if (!resolved)
     return err_set (e, ENOMEM, "out of memory");
@@ -101,9 +130,14 @@ look_at_fstab (const struct guest *g, const struct boot *b,
     fact_evidence (&o->root_by_device_name, "kernel command line: %.*s",
                    (int) strcspn (root, " "), root);
   }
-  if (fact_set (&o->root_by_device_name, e, l.by_name ? "yes" : "no") == -1)
+  if ((l.by_name || b->cmdline.value
+           ? fact_set (&o->root_by_device_name, e, l.by_name ? "yes" : "no")
+           : fact_unknown (&o->root_by_device_name, e,
+                           "the kernel command line is not known: %s",
+                           b->cmdline.reason))
+      == -1)
     return -1;
-  return fact_set (&o->fstab_other_devices, e, l.others ? "yes" : "no");
+  return decide_others (img, o, l.others, e);
 }
 
 /* "Normal" is what distributions ship: root's, and not readable by others
@@ -160,7 +194,7 @@ obstacles_compute (void *arg, struct err *e)
     return -1;
   obstacles_free (o);
   if (g->root)
-    return look_at_fstab (g, b, o, e) == -1 || look_at_shadow (g, o, e) == -1
+    return look_at_fstab (img, g, b, o, e) == -1 || look_at_shadow (g, o, e) == -1
                    || look_at_cloud_state (g, o, e) == -1
                ? -1
                : 0;

@@ -87,6 +87,19 @@ split_words (char *line, char **words, size_t max)
   return n;
 }
 
+const char *
+cmdline_word (const char *cmdline, const char *prefix)
+{
+  const char *found = NULL;
+
+  for (const char *p = cmdline; *p; p += strcspn (p, " \t")) {
+    p += strspn (p, " \t");
+    if (!strncmp (p, prefix, strlen (prefix)))
+      found = p;
+  }
+  return found;
+}
+
 /* --- the names in a directory ------------------------------------------------------ */
 
 static int
@@ -98,8 +111,12 @@ take_name (void *arg, const char *name, size_t len, uint64_t ino unused_arg,
   char *copy;
 
   if (len < p + s || memcmp (name, n->prefix, p)
-      || memcmp (name + len - s, n->suffix, s) || n->list.len >= MAX_NAMES)
+      || memcmp (name + len - s, n->suffix, s))
     return 0;
+  if (n->list.len >= MAX_NAMES) {
+    n->too_many = true;
+    return 1;
+  }
   copy = strndup (name, len);
   if (!copy || text_vec_push (&n->list, copy) == -1) {
     free (copy);
@@ -134,6 +151,8 @@ names_in (const struct vfs *v, const char *dir, struct names *n,
   }
   if (n->failed)
     return err_set (e, ENOMEM, "out of memory");
+  if (n->too_many)
+    return err_set (e, EFBIG, "%s: more than %d names", dir, MAX_NAMES);
   if (n->list.len)
     qsort (n->list.items, n->list.len, sizeof (char *), compare_names);
   return 0;

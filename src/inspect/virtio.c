@@ -62,6 +62,7 @@ struct sources {
   struct err initramfs_why;
   char *initramfs_path;
   const char *cmdline;
+  const char *cmdline_unknown; /* why it is not known, or NULL */
   const char *version;
 };
 
@@ -153,24 +154,13 @@ read_modprobe (const struct vfs *v, struct source *s, struct err *e)
 struct guest_file {
   struct fs *fs;
   uint64_t ino, size;
-  struct lazy *cell;
 };
 
 static int
-guest_file_pread (void *arg, void *buf, size_t len, uint64_t off,
-                  size_t *ret, struct err *e)
+guest_file_pread (const struct guest_file *f, void *buf, size_t len,
+                  uint64_t off, size_t *ret, struct err *e)
 {
-  struct guest_file *f = arg;
-
   return fs_pread (f->fs, f->ino, f->size, buf, len, off, ret, e);
-}
-
-static void
-guest_file_progress (void *arg, uint64_t done, uint64_t total)
-{
-  struct guest_file *f = arg;
-
-  lazy_progress (f->cell, done, total);
 }
 
 static int
@@ -191,25 +181,95 @@ open_initramfs (const struct vfs *v, const char *path, struct guest_file *f,
   return 0;
 }
 
+/* The loader puts several files one after another into memory, each at a
+ * multiple of 4 bytes: one stream, zeros between them. */
+#define MAX_INITRAMFS 16
+struct joined {
+  struct guest_file files[MAX_INITRAMFS];
+  size_t n;
+  struct lazy *cell;
+};
+
+static uint64_t
+padded_size (const struct guest_file *f)
+{
+  return round_up (f->size, 4);
+}
+
 static int
-read_initramfs (const struct vfs *v, const struct kernel *k,
+joined_pread (void *arg, void *buf, size_t len, uint64_t off, size_t *ret,
+              struct err *e)
+{
+  struct joined *j = arg;
+  size_t i = 0, done = 0, n, got;
+
+  while (i < j->n && off >= padded_size (&j->files[i]))
+    off -= padded_size (&j->files[i++]);
+  for (; i < j->n && done < len; i++, off = 0) {
+    const struct guest_file *f = &j->files[i];
+    n = off < f->size ? MIN (len - done, f->size - off) : 0;
+    if (n && guest_file_pread (f, (char *) buf + done, n, off, &got, e) == -1)
+      return -1;
+    if (n && got != n)
+      return err_set (e, EIO, "a file ends before its size");
+    done += n;
+    off += n;
+    n = MIN (len - done, padded_size (f) - off);
+    memset ((char *) buf + done, 0, n);
+    done += n;
+  }
+  *ret = done;
+  return 0;
+}
+
+static void
+joined_progress (void *arg, uint64_t done, uint64_t total)
+{
+  struct joined *j = arg;
+
+  lazy_progress (j->cell, done, total);
+}
+
+static int
+open_joined (const struct vfs *v, char *paths, struct joined *j,
+             uint64_t *ret_size, struct err *e)
+{
+  char *path, *save = NULL;
+
+  *ret_size = 0;
+  for (path = strtok_r (paths, " ", &save); path;
+       path = strtok_r (NULL, " ", &save)) {
+    struct guest_file *f = &j->files[j->n];
+    if (j->n == MAX_INITRAMFS)
+      return err_set (e, EFBIG, "more than %d files", MAX_INITRAMFS);
+    if (open_initramfs (v, path, f, e) == -1)
+      return -1;
+    if (f->size > INT64_MAX / MAX_INITRAMFS)
+      return err_set (e, EFBIG, "%s is too large", path);
+    *ret_size += padded_size (f);
+    j->n++;
+  }
+  return 0;
+}
+
+static int
+read_initramfs (const struct vfs *v, const char *initramfs,
                 struct lazy *cell, struct sources *s, struct err *e)
 {
-  struct guest_file f = { .cell = cell };
-  struct initramfs_source src
-      = { guest_file_pread, &f, 0, guest_file_progress };
+  struct joined j = { .cell = cell };
+  struct initramfs_source src = { joined_pread, &j, 0, joined_progress };
+  CLEANUP_FREE char *paths = NULL;
   int r;
 
-  if (!k->initramfs)
+  if (!initramfs)
     return 0;
-  s->initramfs_path = strdup (k->initramfs);
-  if (!s->initramfs_path)
+  s->initramfs_path = strdup (initramfs);
+  paths = strdup (initramfs);
+  if (!s->initramfs_path || !paths)
     return err_set (e, ENOMEM, "out of memory");
-  r = open_initramfs (v, k->initramfs, &f, e);
-  if (r == 0) {
-    src.size = f.size;
-    r = initramfs_read (&src, k->version, NULL, NULL, &s->initramfs, e);
-  }
+  r = open_joined (v, paths, &j, &src.size, e);
+  if (r == 0)
+    r = initramfs_read (&src, s->version, NULL, NULL, &s->initramfs, e);
   if (r == 0) {
     s->initramfs_state = HAVE_INITRAMFS;
     return 0;
@@ -223,18 +283,36 @@ read_initramfs (const struct vfs *v, const struct kernel *k,
 }
 
 static int
+initramfs_not_known (struct sources *s, const struct kernel *k,
+                     const char *why, struct err *e)
+{
+  s->initramfs_path = strdup (k->initramfs ? k->initramfs : "initramfs");
+  if (!s->initramfs_path)
+    return err_set (e, ENOMEM, "out of memory");
+  s->initramfs_state = BAD_INITRAMFS;
+  err_set (&s->initramfs_why, EIO, "%s", why);
+  return 0;
+}
+
+static int
 gather (const struct vfs *v, const struct boot *b, const struct kernel *k,
         struct lazy *cell, struct sources *s, struct err *e)
 {
+  bool chosen = b->chosen == k;
+  const char *initramfs
+      = chosen && b->by_entry ? b->initramfs : k->initramfs;
+
   s->version = k->version;
-  s->cmdline = b->chosen == k && b->cmdline.value ? b->cmdline.value : "";
+  s->cmdline = chosen && b->cmdline.value ? b->cmdline.value : "";
+  s->cmdline_unknown = chosen && !b->cmdline.value ? b->cmdline.reason : NULL;
   if (read_source (v, &s->builtin, k->modules, "/modules.builtin", e) == -1
       || read_source (v, &s->dep, k->modules, "/modules.dep", e) == -1
       || read_source (v, &s->config, k->config, "", e) == -1
-      || read_modprobe (v, &s->modprobe, e) == -1
-      || read_initramfs (v, k, cell, s, e) == -1)
+      || read_modprobe (v, &s->modprobe, e) == -1)
     return -1;
-  return 0;
+  return chosen && b->initramfs_unknown
+             ? initramfs_not_known (s, k, b->initramfs_unknown, e)
+             : read_initramfs (v, initramfs, cell, s, e);
 }
 
 /* --- where a module is --------------------------------------------------------- */
@@ -396,6 +474,7 @@ is_on_root (const struct sources *s, const char *module)
          && lists_module (buf_str (&s->dep.text), module, NULL);
 }
 
+/* 0: *RET; 1: F is unknown, since the command line is; -1. */
 static int
 blocked_in (struct fact *f, const struct sources *s, const char *modprobe,
             const char *where, const char *module, bool *ret, struct err *e)
@@ -405,6 +484,12 @@ blocked_in (struct fact *f, const struct sources *s, const char *modprobe,
   if (find_blacklist (modprobe, s->cmdline, module, &b, e) == -1)
     return -1;
   *ret = b.found[0] != '\0';
+  if (!*ret && s->cmdline_unknown)
+    return fact_unknown (f, e, "the kernel command line, which may keep it"
+                         " from being loaded, is not known: %s",
+                         s->cmdline_unknown) == -1
+               ? -1
+               : 1;
   if (*ret) {
     fact_evidence (f, "%s: '%s' keeps %s from being loaded", where, b.found,
                    module);
@@ -419,6 +504,7 @@ module_state (struct fact *f, const struct sources *s, const char *module,
               struct err *e)
 {
   bool blocked;
+  int r;
 
   if (s->dep.state == UNREADABLE)
     return fact_unknown (f, e, "%s: %s", s->dep.path, s->dep.why.msg);
@@ -430,9 +516,10 @@ module_state (struct fact *f, const struct sources *s, const char *module,
   fact_evidence (f, "%s: %s is listed", s->dep.path, module);
   if (s->modprobe.state == UNREADABLE)
     return fact_unknown (f, e, "/etc/modprobe.d: %s", s->modprobe.why.msg);
-  if (blocked_in (f, s, buf_str (&s->modprobe.text), "/etc/modprobe.d",
-                  module, &blocked, e) == -1)
-    return -1;
+  r = blocked_in (f, s, buf_str (&s->modprobe.text), "/etc/modprobe.d",
+                  module, &blocked, e);
+  if (r != 0)
+    return r < 0 ? -1 : 0;
   return fact_set (f, e, blocked ? "missing" : "module");
 }
 
@@ -443,15 +530,17 @@ find_driver (struct fact *f, const struct sources *s, const char *module,
 {
   int builtin = is_builtin (s, module, option, f);
   bool blocked;
+  int r;
 
   if (builtin == 1)
     return fact_set (f, e, "builtin");
   if (s->initramfs_state == HAVE_INITRAMFS
       && initramfs_has (&s->initramfs, module)) {
     fact_evidence (f, "%s: %s is in it", s->initramfs_path, module);
-    if (blocked_in (f, s, buf_str (&s->initramfs.modprobe),
-                    s->initramfs_path, module, &blocked, e) == -1)
-      return -1;
+    r = blocked_in (f, s, buf_str (&s->initramfs.modprobe),
+                    s->initramfs_path, module, &blocked, e);
+    if (r != 0)
+      return r < 0 ? -1 : 0;
     if (!blocked)
       return fact_set (f, e, "initramfs");
   } else if (s->initramfs_state == HAVE_INITRAMFS) {
@@ -601,7 +690,7 @@ compute (struct kernel_virtio *kv, const struct vfs *v, const struct boot *b,
     return -1;
   fact_evidence (&out->has, "kernel %s: image %s, initramfs %s", k->version,
                  k->image ? k->image : "none",
-                 k->initramfs ? k->initramfs : "none");
+                 s.initramfs_path ? s.initramfs_path : "none");
   if (s.initramfs_state == HAVE_INITRAMFS)
     buf_puts (&out->has.evidence, buf_str (&s.initramfs.layout));
   if (s.initramfs_state == BAD_INITRAMFS)

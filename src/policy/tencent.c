@@ -232,7 +232,8 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
                  " beyond the end of its partition or of the disk: the image"
                  " is cut off. Export or upload it again.", fs->size);
   }
-  err_clear (e); /* no root, or it says for itself what is wrong */
+  if (g->root && !fs)
+    return -1; /* nobody knows how far it reaches */
   buf_puts (&f->value, "no damage met");
   return ok (f);
 }
@@ -406,9 +407,14 @@ judge_firmware (struct image *img, struct finding_of_rule *f, struct err *e)
   b = image_boot (img, e);
   if (!b)
     return -1;
-  buf_puts (&f->value, b->boot_code ? "bios" : b->esp ? "uefi" : "none");
+  buf_puts (&f->value, b->boot_code_unknown ? "unknown"
+                       : b->boot_code       ? "bios"
+                       : b->esp             ? "uefi"
+                                            : "none");
   if (b->boot_code || !b->esp)
     return ok (f);
+  if (b->boot_code_unknown)
+    return unknown (f, b->boot_code_unknown);
   return fail (f, "The disk boots by UEFI only; the instance starts by"
                " BIOS.");
 }
@@ -425,7 +431,11 @@ warn_boot_code (struct image *img, struct finding_of_rule *f, struct err *e)
   b = image_boot (img, e);
   if (!b)
     return -1;
-  buf_puts (&f->value, b->boot_code ? "yes" : "no");
+  buf_puts (&f->value, b->boot_code_unknown ? "unknown"
+                       : b->boot_code       ? "yes"
+                                            : "no");
+  if (b->boot_code_unknown)
+    return unknown (f, b->boot_code_unknown);
   if (b->boot_code || b->esp)
     return ok (f);
   return fail (f, "The first sector of the disk holds no boot code: a BIOS"
@@ -482,6 +492,18 @@ warn_native_kernel (struct image *img, struct finding_of_rule *f,
                " a modified kernel may fail to import.", b->chosen->version);
 }
 
+/* 1: cloud-init is installed, and F is still to be judged. */
+static int
+by_installed (const struct cloud_init *c, struct finding_of_rule *f)
+{
+  if (fact_is (&c->installed, "yes"))
+    return 1;
+  if (fact_known (&c->installed))
+    return na (f, "cloud-init is not installed");
+  buf_puts (&f->value, "unknown");
+  return unknown (f, c->installed.reason);
+}
+
 static int
 warn_cloud_init_off (struct image *img, struct finding_of_rule *f,
                      struct err *e)
@@ -495,8 +517,8 @@ warn_cloud_init_off (struct image *img, struct finding_of_rule *f,
   c = image_cloud_init (img, e);
   if (!c)
     return -1;
-  if (!fact_is (&c->installed, "yes"))
-    return na (f, "cloud-init is not installed");
+  if ((r = by_installed (c, f)) != 1)
+    return r;
   if ((r = by_fact (f, &c->enabled, "yes")) != 1)
     return r;
   return fail (f, "cloud-init is installed and would not run: %s.",
@@ -515,10 +537,12 @@ warn_datasource (struct image *img, struct finding_of_rule *f, struct err *e)
   c = image_cloud_init (img, e);
   if (!c)
     return -1;
-  if (!fact_is (&c->installed, "yes"))
-    return na (f, "cloud-init is not installed");
-  if (!fact_known (&c->datasources))
+  if ((r = by_installed (c, f)) != 1)
+    return r;
+  if (!fact_known (&c->datasources)) {
+    buf_puts (&f->value, "unknown");
     return unknown (f, c->datasources.reason);
+  }
   buf_puts (&f->value, c->datasources.value);
   if (!*c->datasources.value || strstr (c->datasources.value, "ConfigDrive"))
     return ok (f);

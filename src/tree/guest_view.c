@@ -35,6 +35,7 @@ struct place {
   struct fs *fs;
   uint64_t ino;
   unsigned volume;       /* files/ */
+  const char *name;      /* files/: of the volume, for messages */
   unsigned mount, depth; /* root/ */
   const struct vfs *vfs; /* root/ */
   bool odd;
@@ -74,6 +75,7 @@ decode_files (struct tree *t, struct place *p, struct err *e)
     return -1;
   if (p->volume >= n)
     return err_set (e, ESTALE, "no such volume");
+  p->name = volume_name (v[p->volume]);
   p->fs = volume_fs (v[p->volume], e);
   return p->fs ? 0 : -1;
 }
@@ -136,9 +138,7 @@ decode (struct tree *t, node_id id, struct place *ret, struct err *e)
 static int
 in_guest (struct err *e, const struct place *p)
 {
-  if (p->root_view)
-    return err_in (e, "root");
-  return err_in (e, "volume %u", p->volume);
+  return err_in (e, "%s", p->root_view ? "root" : p->name);
 }
 
 /* --- files/ and root/ themselves -------------------------------------------------- */
@@ -323,53 +323,15 @@ child_id (struct tree *t, const struct place *dir, struct vfs_node child,
   return 0;
 }
 
-/* Names that Linux cannot hold were changed when they were listed: look for
- * the one that was changed to NAME. */
-struct find_safe {
-  const char *name;
-  size_t len;
-  uint64_t ino;
-  bool found;
-};
-
-static int
-find_safe (void *arg, const char *name, size_t len, uint64_t ino,
-           unsigned type unused_arg)
-{
-  struct find_safe *f = arg;
-  CLEANUP_BUF struct buf buf = { 0 };
-  const char *safe = fs_safe_name (name, &len, &buf);
-
-  if (len != f->len || memcmp (safe, f->name, len))
-    return 0;
-  f->ino = ino;
-  f->found = true;
-  return 1;
-}
-
 static int
 lookup (const struct place *dir, const char *name, size_t len,
         struct vfs_node *ret, struct err *e)
 {
-  struct find_safe f = { .name = name, .len = len };
-  struct vfs_node from = { dir->mount, dir->ino };
-  int r;
-
   if (dir->root_view)
-    r = vfs_lookup (dir->vfs, from, name, len, ret, e);
-  else {
-    ret->mount = 0;
-    r = fs_lookup (dir->fs, dir->ino, name, len, &ret->ino, e);
-  }
-  if (r == 0 || e->code != ENOENT || !memchr (name, '%', len))
-    return r;
-  err_clear (e);
-  if (fs_readdir (dir->fs, dir->ino, find_safe, &f, e) == -1)
-    return -1;
-  if (!f.found)
-    return err_set (e, ENOENT, "'%.*s' is not there", (int) len, name);
-  *ret = (struct vfs_node){ dir->mount, f.ino };
-  return 0;
+    return vfs_lookup (dir->vfs, (struct vfs_node){ dir->mount, dir->ino },
+                       name, len, ret, e);
+  ret->mount = 0;
+  return fs_lookup (dir->fs, dir->ino, name, len, &ret->ino, e);
 }
 
 int
@@ -551,16 +513,20 @@ canonical (const struct vfs *v, const char *dir, const char *target,
 }
 
 /* The path of directory INO, by climbing its "..": only for odd links. */
+struct find_name {
+  uint64_t ino;
+  char *name;
+};
+
 static int
 find_name (void *arg, const char *name, size_t len, uint64_t ino,
            unsigned type unused_arg)
 {
-  struct find_safe *f = arg;
+  struct find_name *f = arg;
 
   if (ino != f->ino)
     return 0;
   f->name = strndup (name, len);
-  f->found = f->name != NULL;
   return 1;
 }
 
@@ -573,15 +539,15 @@ path_of_dir (const struct place *p, struct buf *ret, struct err *e)
   if (p->mount != 0)
     return err_set (e, ELOOP, "the link climbs in a mounted filesystem");
   for (unsigned i = 0; i < p->depth; i++) {
-    struct find_safe f = { .ino = ino };
+    struct find_name f = { .ino = ino };
     if (fs_lookup (p->fs, ino, "..", 2, &up, e) == -1
         || fs_readdir (p->fs, up, find_name, &f, e) == -1)
       return -1;
-    if (!f.found)
+    if (!f.name)
       return err_set (e, EIO, "a directory is not in its own parent");
     buf_reset (ret);
     buf_printf (ret, "/%s%s", f.name, buf_str (&tail));
-    free ((char *) f.name);
+    free (f.name);
     buf_reset (&tail);
     buf_puts (&tail, buf_str (ret));
     ino = up;

@@ -45,6 +45,28 @@ show_root_filesystem (struct node *n, struct finding *f, struct err *e)
   return show_text (f, g->root ? volume_name (g->root) : NULL);
 }
 
+/* A device that was not found may be on a volume that could not be probed. */
+static int
+check_unresolved (struct image *img, const char *fstab, struct err *e)
+{
+  struct volume *const *v;
+  bool unresolved = false;
+  size_t n;
+
+  for (const char *p = fstab; *p; p += strcspn (p, "\n"), p += *p == '\n')
+    unresolved = unresolved || !strncmp (p, "UUID=", 5)
+                 || !strncmp (p, "LABEL=", 6)
+                 || !strncmp (p, "/dev/disk/", 10);
+  if (!unresolved)
+    return 0;
+  if (image_volumes (img, &v, &n, e) == -1)
+    return -1;
+  for (size_t i = 0; i < n; i++)
+    if (!volume_superblock (v[i], e))
+      return -1;
+  return 0;
+}
+
 static int
 show_fstab (struct node *n, struct finding *f, struct err *e)
 {
@@ -55,7 +77,32 @@ show_fstab (struct node *n, struct finding *f, struct err *e)
   if (!g->root && !g->family.value)
     return show_fact (f, &g->family, e);
   buf_add (&f->evidence, buf_str (&g->notes), g->notes.len);
+  if (check_unresolved (node_image (n), buf_str (&g->fstab), e) == -1)
+    return -1;
   return show_lines (f, buf_str (&g->fstab));
+}
+
+/* Could another system lie in a volume that is not read? */
+static int
+check_others (struct image *img, struct err *e)
+{
+  const struct superblock *sb;
+  struct volume *const *v;
+  size_t n;
+
+  if (image_volumes (img, &v, &n, e) == -1)
+    return -1;
+  for (size_t i = 0; i < n; i++) {
+    if (volume_readable (v[i], e))
+      continue;
+    sb = volume_superblock (v[i], e);
+    if (!sb || strcmp (sb->type, "vfat"))
+      return sb ? err_set (e, ENOTSUP, "%s: %s is not read",
+                           volume_name (v[i]), sb->type)
+                : -1;
+    err_clear (e);
+  }
+  return 0;
 }
 
 static int
@@ -67,6 +114,8 @@ show_others (struct node *n, struct finding *f, struct err *e)
     return -1;
   if (!g->root && !g->family.value)
     return show_fact (f, &g->family, e);
+  if (check_others (node_image (n), e) == -1)
+    return -1;
   return show_lines (f, buf_str (&g->others));
 }
 
@@ -155,6 +204,8 @@ list_kernels (struct node *n, struct err *e)
 
   if (!b)
     return -1;
+  if (b->kernels_unknown)
+    return err_set (e, EIO, "%s", b->kernels_unknown);
   for (size_t i = 0; i < b->n_kernels; i++)
     if (node_add (n, b->kernels[i].version, kernel_dirs, i, e) == -1)
       return -1;

@@ -17,17 +17,12 @@
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "base/bytes.h"
 #include "base/vec.h"
+#include "volume/partitions_priv.h"
 #include "volume/spool.h"
 #include "volume/volume.h"
-
-#define SECTOR         512u
-#define GPT_MAX_ARRAY  (4 * MiB)
-#define GPT_ENTRY_SIZE 128u
-#define EBR_MAX        1024 /* links followed; 256 partitions are shown */
 
 static void
 cleanup_probe (blkid_probe *pr)
@@ -53,425 +48,6 @@ static int
 no_memory (struct err *e)
 {
   return err_set (e, ENOMEM, "out of memory");
-}
-
-/* --- names of types ------------------------------------------------------ */
-
-static const char *const mbr_names[256] = {
-  [0x00] = "Empty",
-  [0x01] = "FAT12",
-  [0x02] = "XENIX root",
-  [0x03] = "XENIX usr",
-  [0x04] = "FAT16 (below 32 MiB)",
-  [0x05] = "Extended",
-  [0x06] = "FAT16",
-  [0x07] = "NTFS, exFAT or HPFS",
-  [0x08] = "AIX",
-  [0x09] = "AIX bootable",
-  [0x0a] = "OS/2 boot manager",
-  [0x0b] = "FAT32",
-  [0x0c] = "FAT32 (LBA)",
-  [0x0e] = "FAT16 (LBA)",
-  [0x0f] = "Extended (LBA)",
-  [0x10] = "OPUS",
-  [0x11] = "Hidden FAT12",
-  [0x12] = "Compaq diagnostics",
-  [0x14] = "Hidden FAT16 (below 32 MiB)",
-  [0x16] = "Hidden FAT16",
-  [0x17] = "Hidden NTFS or HPFS",
-  [0x1b] = "Hidden FAT32",
-  [0x1c] = "Hidden FAT32 (LBA)",
-  [0x1e] = "Hidden FAT16 (LBA)",
-  [0x27] = "Windows recovery",
-  [0x35] = "OS/2 JFS or LVM",
-  [0x39] = "Plan 9",
-  [0x3c] = "PartitionMagic recovery",
-  [0x41] = "PPC PReP boot",
-  [0x42] = "Windows dynamic disk",
-  [0x4d] = "QNX4.x",
-  [0x4e] = "QNX4.x, second part",
-  [0x4f] = "QNX4.x, third part",
-  [0x63] = "GNU HURD or System V",
-  [0x64] = "NetWare 286",
-  [0x65] = "NetWare 386",
-  [0x80] = "Old MINIX",
-  [0x81] = "MINIX",
-  [0x82] = "Linux swap or Solaris",
-  [0x83] = "Linux",
-  [0x84] = "Hibernation",
-  [0x85] = "Linux extended",
-  [0x86] = "NTFS volume set",
-  [0x87] = "NTFS volume set",
-  [0x88] = "Linux plain text",
-  [0x8e] = "Linux LVM",
-  [0x93] = "Amoeba",
-  [0x9f] = "BSD/OS",
-  [0xa0] = "Laptop hibernation",
-  [0xa5] = "FreeBSD",
-  [0xa6] = "OpenBSD",
-  [0xa8] = "Darwin UFS",
-  [0xa9] = "NetBSD",
-  [0xab] = "Darwin boot",
-  [0xaf] = "HFS or HFS+",
-  [0xb7] = "BSDI",
-  [0xb8] = "BSDI swap",
-  [0xbe] = "Solaris boot",
-  [0xbf] = "Solaris",
-  [0xda] = "Data without a file system",
-  [0xde] = "Dell utility",
-  [0xea] = "Linux extended boot",
-  [0xeb] = "BeOS",
-  [0xee] = "GPT protective",
-  [0xef] = "EFI System",
-  [0xf2] = "DOS secondary",
-  [0xfb] = "VMware VMFS",
-  [0xfc] = "VMware VMKCORE",
-  [0xfd] = "Linux RAID",
-};
-
-static const struct {
-  const char *guid, *name;
-} gpt_names[] = {
-  { "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "EFI System" },
-  { "21686148-6449-6e6f-744e-656564454649", "BIOS boot" },
-  { "024dee41-33e7-11d3-9d69-0008c781f39f", "MBR partition scheme" },
-  { "0fc63daf-8483-4772-8e79-3d69d8477de4", "Linux filesystem" },
-  { "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f", "Linux swap" },
-  { "e6d6d379-f507-44c2-a23c-238f2a3df928", "Linux LVM" },
-  { "a19d880f-05fc-4d3b-a006-743f0f84911e", "Linux RAID" },
-  { "933ac7e1-2eb4-4f13-b844-0e14e2aef915", "Linux home" },
-  { "3b8f8425-20e0-4f3b-907f-1a25a76f98e8", "Linux server data" },
-  { "8da63339-0007-60c0-c436-083ac8230908", "Linux reserved" },
-  { "bc13c2ff-59e6-4262-a352-b275fd6f7172", "Linux extended boot" },
-  { "4d21b016-b534-45c2-a9fb-5c16e091fd2d", "Linux variable data" },
-  { "7ec6f557-3bc5-4aca-b293-16ef5df639d1", "Linux temporary data" },
-  { "ca7d7ccb-63ed-4c53-861c-1742536059cc", "Linux LUKS" },
-  { "7ffec5c9-2d00-49b7-8941-3ea10a5586b7", "Linux dm-crypt" },
-  { "44479540-f297-41b2-9af7-d131d5f0458a", "Linux root (x86)" },
-  { "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", "Linux root (x86-64)" },
-  { "69dad710-2ce4-4e3c-b16c-21a1d49abed3", "Linux root (ARM)" },
-  { "b921b045-1df0-41c3-af44-4c6f280d3fae", "Linux root (ARM-64)" },
-  { "72ec70a6-cf74-40e6-bd49-4bda08e8f224", "Linux root (RISC-V 64)" },
-  { "8484680c-9521-48c6-9c11-b0720656f69e", "Linux /usr (x86-64)" },
-  { "b0e01050-ee5f-4390-949a-9101b17104e9", "Linux /usr (ARM-64)" },
-  { "2c7357ed-ebd2-46d9-aec1-23d437ec2bf5",
-    "Linux root verity (x86-64)" },
-  { "df3300ce-d69f-4c92-978c-9bfb0f38d820",
-    "Linux root verity (ARM-64)" },
-  { "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", "Microsoft basic data" },
-  { "e3c9e316-0b5c-4db8-817d-f92df00215ae", "Microsoft reserved" },
-  { "de94bba4-06d1-4d40-a16a-bfd50179d6ac", "Windows recovery" },
-  { "5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "Windows LDM metadata" },
-  { "af9b60a0-1431-4f62-bc68-3311714a69ad", "Windows LDM data" },
-  { "e75caf8f-f680-4cee-afa3-b001e56efc2d", "Windows Storage Spaces" },
-  { "48465300-0000-11aa-aa11-00306543ecac", "Apple HFS or HFS+" },
-  { "7c3457ef-0000-11aa-aa11-00306543ecac", "Apple APFS" },
-  { "426f6f74-0000-11aa-aa11-00306543ecac", "Apple boot" },
-  { "83bd6b9d-7f41-11dc-be0b-001560b84f0f", "FreeBSD boot" },
-  { "516e7cb4-6ecf-11d6-8ff8-00022d09712b", "FreeBSD data" },
-  { "516e7cb5-6ecf-11d6-8ff8-00022d09712b", "FreeBSD swap" },
-  { "516e7cb6-6ecf-11d6-8ff8-00022d09712b", "FreeBSD UFS" },
-  { "516e7cba-6ecf-11d6-8ff8-00022d09712b", "FreeBSD ZFS" },
-  { "6a898cc3-1dd2-11b2-99a6-080020736631", "Solaris /usr or Apple ZFS" },
-  { "824cc7a0-36a8-11e3-890a-952519ad3f61", "OpenBSD data" },
-  { "fe3a2a5d-4f32-41a7-b725-accc3285a309", "ChromeOS kernel" },
-  { "3cb8e202-3b7e-47dd-8a3c-7ff2a13cfcec", "ChromeOS root" },
-  { "5dfbf5f4-2848-4bac-aa5e-0d9a20b745a6", "CoreOS /usr" },
-  { "c95dc21a-df0e-4340-8d7b-26cbfa9a03e0", "CoreOS OEM" },
-  { "3884dd41-8582-4404-b9a8-e9b84f2df50e", "CoreOS root" },
-  { "9e1a2d38-c612-4316-aa26-8b49521e5a8b", "PPC PReP boot" },
-  { "aa31e02a-400f-11db-9590-000c2911d1b8", "VMware VMFS" },
-  { "9d275380-40ad-11db-bf97-000c2911d1b8", "VMware VMKCORE" },
-};
-
-static const char *
-gpt_type_name (const char *guid)
-{
-  for (size_t i = 0; i < ARRAY_SIZE (gpt_names); i++)
-    if (!strcmp (gpt_names[i].guid, guid))
-      return gpt_names[i].name;
-  return NULL;
-}
-
-/* --- what tables refer to ------------------------------------------------ */
-
-/* A GPT header, checked as libblkid's gpt.c checks it. */
-struct gpt {
-  uint64_t lba, alternate, first, last, entries_lba;
-  uint32_t n, entries_crc;
-  unsigned char guid[16];
-  bool signature, valid; /* valid: header and entries */
-};
-
-struct gpt_pair {
-  uint64_t last_lba;
-  struct gpt primary, backup;
-};
-
-/* What was met on the way to the tables. */
-struct scout {
-  int fd;
-  struct block *disk;
-  unsigned char mbr[SECTOR];
-  struct gpt_pair gpt512, gpt4096;
-  struct buf ebr_notes; /* of interest for `dos` only */
-};
-
-static void
-cleanup_scout (struct scout *s)
-{
-  buf_free (&s->ebr_notes);
-}
-
-static int
-look (struct scout *s, uint64_t off, void *buf, size_t len, struct err *e)
-{
-  return spool_look (s->fd, s->disk, off, buf, len, e);
-}
-
-static bool
-gpt_header_parse (unsigned char *h, unsigned sector, uint64_t lba,
-                  uint64_t last_lba, struct gpt *g)
-{
-  uint32_t size = load_le32 (h + 12), crc = load_le32 (h + 16);
-
-  g->signature = !memcmp (h, "EFI PART", 8);
-  if (!g->signature || size < 92 || size > sector)
-    return false;
-  memset (h + 16, 0, 4);
-  if (crc32 (0, h, size) != crc || load_le64 (h + 24) != lba)
-    return false;
-  g->lba = lba;
-  g->alternate = load_le64 (h + 32);
-  g->first = load_le64 (h + 40);
-  g->last = load_le64 (h + 48);
-  memcpy (g->guid, h + 56, sizeof g->guid);
-  g->entries_lba = load_le64 (h + 72);
-  g->n = load_le32 (h + 80);
-  g->entries_crc = load_le32 (h + 88);
-  return g->last >= g->first && g->last <= last_lba &&
-         !(g->first < lba && lba < g->last) && g->n > 0 &&
-         load_le32 (h + 84) == GPT_ENTRY_SIZE;
-}
-
-static int
-gpt_entries_check (struct scout *s, unsigned sector, struct gpt *g,
-                   struct err *e)
-{
-  CLEANUP_FREE unsigned char *array = NULL;
-  uint64_t len = (uint64_t) g->n * GPT_ENTRY_SIZE;
-  int got;
-
-  if (len > GPT_MAX_ARRAY)
-    return err_set (e, EINVAL, "%" PRIu32 " entries are more than 4 MiB",
-                    g->n);
-  array = malloc (len);
-  if (!array)
-    return no_memory (e);
-  /* The multiplication wraps as in libblkid. */
-  got = look (s, g->entries_lba * sector, array, len, e);
-  if (got == 1)
-    g->valid = crc32 (0, array, (uInt) len) == g->entries_crc;
-  return got == -1 ? -1 : 0;
-}
-
-static int
-gpt_scout (struct scout *s, unsigned sector, uint64_t lba, uint64_t last_lba,
-           struct gpt *g, struct err *e)
-{
-  unsigned char h[4096];
-  int got = look (s, lba * sector, h, sector, e);
-
-  if (got == 1 && gpt_header_parse (h, sector, lba, last_lba, g) &&
-      gpt_entries_check (s, sector, g, e) == -1)
-    got = -1;
-  return got == -1 ? err_in (e, "GPT at LBA %" PRIu64, lba) : 0;
-}
-
-static int
-gpt_scout_pair (struct scout *s, unsigned sector, struct gpt_pair *p,
-                struct err *e)
-{
-  if (s->disk->size < 2 * sector)
-    return 0;
-  p->last_lba = s->disk->size / sector - 1;
-  if (gpt_scout (s, sector, 1, p->last_lba, &p->primary, e) == -1)
-    return -1;
-  return gpt_scout (s, sector, p->last_lba, p->last_lba, &p->backup, e);
-}
-
-struct mbr_entry {
-  uint8_t active, type;
-  uint32_t start, size; /* sectors of 512 bytes */
-};
-
-static struct mbr_entry
-mbr_entry (const unsigned char *sector, unsigned i)
-{
-  const unsigned char *p = sector + 446 + 16 * i;
-
-  return (struct mbr_entry){ p[0], p[4], load_le32 (p + 8),
-                             load_le32 (p + 12) };
-}
-
-static bool
-mbr_signature (const unsigned char *sector)
-{
-  return sector[510] == 0x55 && sector[511] == 0xaa;
-}
-
-static bool
-is_extended (uint8_t type)
-{
-  return type == 0x05 || type == 0x0f || type == 0x85;
-}
-
-/* The next link of a chain of extended boot records; 0: the last.  Sums wrap
- * at 32 bits, as libblkid's do. */
-static uint32_t
-ebr_next (const unsigned char *ebr, uint32_t first)
-{
-  struct mbr_entry p;
-
-  if (!mbr_signature (ebr))
-    return 0;
-  for (unsigned i = 0; i < 4; i++) {
-    p = mbr_entry (ebr, i);
-    if (p.size && is_extended (p.type) && p.start)
-      return first + p.start;
-  }
-  return 0;
-}
-
-static bool
-seen (const uint32_t *list, unsigned n, uint32_t v)
-{
-  for (unsigned i = 0; i < n; i++)
-    if (list[i] == v)
-      return true;
-  return false;
-}
-
-static int
-ebr_scout (struct scout *s, uint32_t first, struct err *e)
-{
-  uint32_t visited[EBR_MAX], at = first;
-  unsigned char ebr[SECTOR];
-  int got;
-
-  for (unsigned n = 0; at; n++) {
-    if (seen (visited, n, at)) {
-      buf_printf (&s->ebr_notes, "the chain of logical partitions leads back"
-                  " to sector %" PRIu32 "\n", at);
-      return 0;
-    }
-    if (n == EBR_MAX) {
-      buf_printf (&s->ebr_notes, "the chain of logical partitions has more"
-                  " than %d links\n", EBR_MAX);
-      return 0;
-    }
-    visited[n] = at;
-    got = look (s, (uint64_t) at * SECTOR, ebr, sizeof ebr, e);
-    if (got == -1)
-      return err_in (e, "extended boot record");
-    if (got == 0 || !mbr_signature (ebr))
-      buf_printf (&s->ebr_notes, "the chain of logical partitions breaks at"
-                  " sector %" PRIu32 "\n", at);
-    at = got ? ebr_next (ebr, first) : 0;
-  }
-  return 0;
-}
-
-/* Logical partitions, and the tables within partitions of BSD, Solaris,
- * UnixWare and Minix: at most 29 sectors from their start. */
-static int
-dos_scout (struct scout *s, struct err *e)
-{
-  struct mbr_entry p;
-
-  for (unsigned i = 0; i < 4; i++)
-    if (mbr_entry (s->mbr, i).active & 0x7f)
-      return 0; /* not a table: libblkid refuses it too */
-  if (!mbr_signature (s->mbr))
-    return 0;
-  for (unsigned i = 0; i < 4; i++) {
-    p = mbr_entry (s->mbr, i);
-    if (!p.size || p.type == 0xee)
-      continue;
-    if (is_extended (p.type) && ebr_scout (s, p.start, e) == -1)
-      return -1;
-    if (!is_extended (p.type) && p.type > 0x0f &&
-        spool_add (s->fd, s->disk, (uint64_t) p.start * SECTOR, 16 * KiB,
-                   e) == -1)
-      return err_in (e, "start of partition %u", i + 1);
-  }
-  return 0;
-}
-
-/* Blocks of up to 64 KiB, a map of at most 256 of them. */
-static int
-mac_scout (struct scout *s, struct err *e)
-{
-  uint32_t block = load_be16 (s->mbr + 2), count = 1;
-  unsigned char map[SECTOR];
-  int got;
-
-  if (memcmp (s->mbr, "ER", 2) || block < SECTOR)
-    return 0;
-  for (uint32_t i = 1; i <= MIN (count, 256); i++) {
-    got = look (s, (uint64_t) i * block, map, sizeof map, e);
-    if (got != 1 || (memcmp (map, "PM", 2) && memcmp (map, "TS", 2)))
-      return got == -1 ? err_in (e, "Apple partition map") : 0;
-    if (i == 1)
-      count = load_be32 (map + 4);
-  }
-  return 0;
-}
-
-/* The chain of a partition "XGM" (extended), followed 100 times. */
-static int
-atari_chain (struct scout *s, uint32_t first, struct err *e)
-{
-  uint32_t at = first;
-  unsigned char root[SECTOR], *part;
-  int got;
-
-  for (int n = 0; n < 100; n++) {
-    got = look (s, (uint64_t) at * SECTOR, root, sizeof root, e);
-    if (got != 1)
-      return got;
-    for (part = root + 0x1c6; part < root + 0x1c6 + 48; part += 12)
-      if ((part[0] & 1) && !memcmp (part + 1, "XGM", 3))
-        break;
-    if (part >= root + 0x1c6 + 48)
-      return 0;
-    at = first + load_be32 (part + 4);
-  }
-  return 0;
-}
-
-static int
-atari_scout (struct scout *s, struct err *e)
-{
-  const unsigned char *part = s->mbr + 0x1c6;
-
-  for (int i = 0; i < 4; i++, part += 12)
-    if ((part[0] & 1) && !memcmp (part + 1, "XGM", 3) &&
-        atari_chain (s, load_be32 (part + 4), e) == -1)
-      return err_in (e, "Atari extended partition");
-  return 0;
-}
-
-static int
-scout (struct scout *s, struct err *e)
-{
-  if (look (s, 0, s->mbr, sizeof s->mbr, e) == -1 ||
-      gpt_scout_pair (s, 512, &s->gpt512, e) == -1 ||
-      gpt_scout_pair (s, 4096, &s->gpt4096, e) == -1 ||
-      dos_scout (s, e) == -1 || mac_scout (s, e) == -1 ||
-      atari_scout (s, e) == -1)
-    return -1;
-  return 0;
 }
 
 /* --- asking libblkid ----------------------------------------------------- */
@@ -622,7 +198,7 @@ int
 superblock_probe (struct block *block, struct superblock **ret,
                   struct err *e)
 {
-  __attribute__ ((cleanup (cleanup_scout))) struct scout s = {
+  __attribute__ ((cleanup (table_scout_free))) struct scout s = {
     .disk = block,
   };
   CLEANUP_CLOSE int fd = -1;
@@ -634,7 +210,7 @@ superblock_probe (struct block *block, struct superblock **ret,
     return -1;
   /* ZFS and md probers ignore what lies within a partition. */
   s.fd = fd;
-  if (scout (&s, e) == -1)
+  if (table_scout (&s, e) == -1)
     return -1;
   /* With partitions, as blkid does: a table that was written over the start
    * of a physical volume ends it. */
@@ -686,7 +262,7 @@ partition_type (struct partition *p, blkid_partition par, bool dos,
   if (copy_text (word ? word : hex, &p->type, e) == -1)
     return -1;
   return copy_text (word  ? gpt_type_name (word)
-                    : dos ? mbr_names[type & 0xff]
+                    : dos ? mbr_type_name (type & 0xff)
                           : NULL,
                     &p->type_name, e);
 }
@@ -1061,7 +637,7 @@ partition_table_read (struct block *disk, struct partition_table **ret,
                       struct err *e)
 {
   __attribute__ ((cleanup (cleanup_table))) struct partition_table *t = NULL;
-  __attribute__ ((cleanup (cleanup_scout))) struct scout s = {
+  __attribute__ ((cleanup (table_scout_free))) struct scout s = {
     .disk = disk,
   };
   CLEANUP_CLOSE int fd = -1;
@@ -1073,8 +649,8 @@ partition_table_read (struct block *disk, struct partition_table **ret,
   if (disk->size) {
     fd = spool_open (disk, e);
     s.fd = fd;
-    if (fd == -1 || scout (&s, e) == -1 || table_find (t, &s, e) == -1 ||
-        table_notes (t, &s, e) == -1)
+    if (fd == -1 || table_scout (&s, e) == -1 ||
+        table_find (t, &s, e) == -1 || table_notes (t, &s, e) == -1)
       return -1;
   } else if (!(t->type = strdup ("unpartitioned")))
     return no_memory (e);
