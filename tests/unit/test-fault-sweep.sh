@@ -43,4 +43,28 @@ sed -i '/initrd/d' "$root/boot/grub/grub.cfg"
 ln -sf /dev/null "$root/etc/systemd/system/cloud-init.service"
 guest builtin
 
+# No root filesystem: a failure that is certain, until something is unread.
+fresh
+rm -rf "$root" "$tmp/tree/initramfs"
+mkdir -p "$root/photos"
+echo picture > "$root/photos/1.jpg"
+guest data
+
+# Nothing but the file system; and nothing at all.
+dd if="$tmp/good.img" of="$tmp/bare.img" bs=1M skip=1 count=5 status=none
+truncate -s 4M "$tmp/empty.img"
+
+# Two systems: what is read of the second is not said of the first.
+sed 's/mini/other/' "$tmp/good.img" > "$tmp/two-systems.img"
+dd if="$tmp/good.img" of="$tmp/two-systems.img" bs=1M skip=1 seek=8 count=5 \
+  conv=notrunc status=none
+truncate -s 14M "$tmp/two-systems.img"
+printf '8M,5M,83\n' |
+  sfdisk -q --append --no-reread --no-tell-kernel "$tmp/two-systems.img"
+
+# The container's own tables.
+if command -v qemu-img > /dev/null; then
+  qemu-img convert -O qcow2 "$tmp/good.img" "$tmp/qcow2.img"
+fi
+
 "$sweep" "$tmp"/*.img

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# However a mount ends, no mount and no process stays behind.
+. "${srcdir:-.}/tests/functions.sh"
+. "$srcdir/tests/fuse/processes.sh"
+
+check_end () { await "$user: $1" ended; }
+
+# Kills one of the three in all the ways that matter.
+signals ()
+{
+  local role sig
+  for role in guardian server watcher; do
+    for sig in TERM INT HUP KILL; do
+      mount_image || fail "mount"
+      kill -"$sig" "$($role)"
+      check_end "SIG$sig to the $role"
+    done
+  done
+}
+
+outside ()
+{
+  mount_image
+  as_user fusermount3 -u "$mnt"
+  check_end "fusermount3 -u"
+  [ "$(id -u)" = 0 ] || return 0
+  mount_image
+  umount "$mnt"
+  check_end "umount"
+}
+
+# An open file: the unmount is lazy, and its reader is not left waiting.
+busy ()
+{
+  mount_image
+  exec 9< <(as_user tail -f -c 1 "$mnt/disk" 2> /dev/null)
+  local reader=$!
+  read -r -n 1 -u 9 -d '' _ || true
+  kill -TERM "$(guardian)"
+  check_end "SIGTERM while a file is open"
+  kill "$reader" 2> /dev/null || true
+  exec 9<&-
+}
+
+removed ()
+{
+  mount_image
+  mv "$image" "$image.away"
+  cmp "$image.away" "$mnt/disk" || fail "disk of a removed image"
+  cat "$mnt/partition_table" > /dev/null
+  as_user fusermount3 -u "$mnt"
+  check_end "image removed"
+  mv "$image.away" "$image"
+}
+
+# Bytes that are gone are an error, not the end of the file.
+shrunk ()
+{
+  cp "$image" "$image.full"
+  mount_image
+  truncate -s 1M "$image"
+  as_user cat "$mnt/disk" > /dev/null 2>&1 && fail "a shrunk image was read"
+  await "problems" as_user grep -q '^source: .*changed' "$mnt/problems"
+  as_user fusermount3 -u "$mnt"
+  check_end "image shrunk"
+  mv "$image.full" "$image"
+}
+
+cycles ()
+{
+  local i
+  for ((i = 0; i < 20; i++)); do
+    mount_image || fail "mount $i"
+    as_user cat "$mnt/format" > /dev/null || fail "read $i"
+    as_user fusermount3 -u "$mnt"
+    check_end "cycle $i"
+  done
+}
+
+# What is mounted in the same place afterwards is not ours to unmount.
+replaced ()
+{
+  mount_image
+  local id
+  id=$(guardian)
+  mount -t tmpfs none "$mnt"
+  kill -KILL "$id"
+  await "end" none
+  grep -q " $mnt .* - tmpfs " /proc/self/mountinfo || fail "tmpfs was unmounted"
+  umount "$mnt"
+  umount -l "$mnt" 2> /dev/null || true # the dead one, which was covered
+  check_end "covered"
+}
+
+all ()
+{
+  signals
+  outside
+  busy
+  removed
+  shrunk
+  cycles
+}
+
+all
+if [ "$(id -u)" = 0 ]; then
+  replaced
+  id nobody > /dev/null 2>&1 || skip "there is no user nobody"
+  chown nobody "$mnt"
+  user=nobody
+  all
+fi
