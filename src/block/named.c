@@ -75,5 +75,7 @@ NAMED (qcow, AT (0, "QFI\xfb\0\0\0\1"));
 NAMED (qed, AT (0, "QED\0"));
 NAMED (parallels, AT (0, "WithoutFreeSpace"), AT (0, "WithouFreSpacExt"));
 NAMED (dmg, AT (-512, "koly"));
-NAMED (luks, AT (0, "LUKS\xba\xbe"));
+/* Version 1 is a container for qemu; version 2 is a raw disk that libblkid
+ * names. */
+NAMED (luks, AT (0, "LUKS\xba\xbe\0\1"));
 NAMED (ewf, AT (0, "EVF\x09\x0d\x0a\xff\x00"));

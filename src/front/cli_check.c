@@ -113,9 +113,9 @@ verdict_status (const char *verdict)
 /* --- for people --------------------------------------------------------- */
 
 static void
-put_indented (void *arg, const char *line)
+put_indented (void *arg unused_arg, const char *line)
 {
-  printf ("%s%s\n", (const char *) arg, line);
+  printf ("    %s\n", line);
 }
 
 struct told {
@@ -133,7 +133,7 @@ put_code (void *arg, const char *code)
   printf ("  %s\n", code);
   snprintf (below, sizeof below, "reasons/%s", code);
   read_below (told->tree, told->result, below, &reasons);
-  each_line (&reasons, put_indented, "    ");
+  each_line (&reasons, put_indented, NULL);
 }
 
 static void
@@ -145,7 +145,7 @@ put_list (struct tree *t, const struct result *r, const char *file,
   read_below (t, r, file, &text);
   if (text.len)
     printf ("  %s:\n", title);
-  each_line (&text, put_indented, "    ");
+  each_line (&text, put_indented, NULL);
 }
 
 /* The codes that fail; where nothing fails, those that are not decided. */

@@ -33,8 +33,10 @@
 #include "front/signals.h"
 #include "front/source.h"
 
-/* How long the server may take to end (it gives up by itself before). */
-#define END_MS 5000
+/* How long the server may take to end (it gives up by itself before), and
+ * then to be killed. */
+#define END_MS  5000
+#define KILL_MS 1000
 
 struct guardian {
   struct options *o;
@@ -300,25 +302,40 @@ watch_over (struct guardian *g)
     continue;
 }
 
-/* Gives the server END_MS to end, then kills it.  false: it had crashed. */
+/* Reads what the server still says, until its end.  false: not within MS. */
+static bool
+await_end (struct guardian *g, int ms)
+{
+  struct pollfd word = { .fd = g->to_server, .events = POLLIN };
+  struct message m;
+
+  while (poll (&word, 1, ms) > 0) {
+    channel_receive (g->to_server, &m, NULL);
+    if (m.kind == MESSAGE_GONE)
+      return true;
+  }
+  return false;
+}
+
+/* Gives the server END_MS to end, then kills it.  One that a read holds fast
+ * in the kernel even then is left behind: it ends with the read.  false: it
+ * was not asked to end the way it did. */
 static bool
 end_server (struct guardian *g)
 {
-  struct pollfd word = { .fd = g->to_server, .events = POLLIN };
-  struct message m = { .kind = MESSAGE_STOP };
+  bool before = g->mount == NO_MOUNT; /* it may be anywhere, holds nothing */
   int status;
 
   if (g->server <= 0)
     return true;
-  channel_send (g->to_server, &m, -1);
-  if (g->mount == NO_MOUNT)
-    kill (g->server, SIGKILL); /* it may be anywhere, and holds nothing */
-  while (m.kind != MESSAGE_GONE && poll (&word, 1, END_MS) > 0)
-    channel_receive (g->to_server, &m, NULL);
-  if (m.kind != MESSAGE_GONE)
+  channel_send (g->to_server, &(struct message){ .kind = MESSAGE_STOP }, -1);
+  if (before || !await_end (g, END_MS)) {
     kill (g->server, SIGKILL);
-  return waitpid (g->server, &status, 0) == -1 || !WIFSIGNALED (status) ||
-         m.kind != MESSAGE_GONE || g->mount == NO_MOUNT;
+    if (await_end (g, KILL_MS))
+      waitpid (g->server, NULL, 0);
+    return true;
+  }
+  return waitpid (g->server, &status, 0) == -1 || !WIFSIGNALED (status);
 }
 
 static void

@@ -159,3 +159,17 @@ policy_requirements (const struct policy_result *r, struct buf *ret)
                 rule->code ? rule->code : "-", rule->source);
   }
 }
+
+const struct policy *
+policy_find (const char *name)
+{
+  if (!strcmp (name, "default"))
+    return policies[0];
+  for (size_t i = 0; policies[i]; i++)
+    if (!strcmp (policies[i]->name, name))
+      return policies[i];
+  for (size_t i = 0; policies[i]; i++)
+    if (!strcmp (policies[i]->provider, name))
+      return policies[i];
+  return NULL;
+}

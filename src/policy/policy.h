@@ -37,6 +37,7 @@ struct policy {
   const char *provider; /* "tencent-cvm": the alias of its default policy */
   const char *document; /* the document followed, with its date */
   const char *const *codes; /* the provider's error codes; ends with NULL */
+  const char *damaged; /* the code of an image whose container is damaged */
   const struct rule *rules; /* ends with a NULL name */
 };
 
@@ -64,6 +65,10 @@ void policy_reasons (const struct policy_result *r, const char *code,
 void policy_warnings (const struct policy_result *r, struct buf *ret);
 void policy_remedy (const struct policy_result *r, struct buf *ret);
 void policy_requirements (const struct policy_result *r, struct buf *ret);
+
+/* The policy of that name; a provider's name is its default policy, and
+ * "default" the default of all.  NULL: not known. */
+const struct policy *policy_find (const char *name);
 
 /* The policies, generated from Makefile.am; the first is the default one. */
 extern const struct policy *const policies[];

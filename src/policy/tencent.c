@@ -228,9 +228,10 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
   if (fs && fs->size != UINT64_MAX
       && fs->size > volume_block (g->root)->size) {
     buf_puts (&f->value, "cut off");
-    return fail (f, "The root filesystem has %" PRIu64 " bytes and reaches"
-                 " beyond the end of its partition or of the disk: the image"
-                 " is cut off. Export or upload it again.", fs->size);
+    return fail (f, "The root filesystem has %" PRIu64 " bytes, of which the"
+                 " image lacks the last %" PRIu64 ": it is cut off. Export or"
+                 " upload it again.", fs->size,
+                 fs->size - volume_block (g->root)->size);
   }
   if (g->root && !fs)
     return -1; /* nobody knows how far it reaches */
@@ -257,8 +258,8 @@ judge_partition_table (struct image *img, struct finding_of_rule *f,
     return -1;
   buf_puts (&f->remedy, "make the image again, of the whole disk (/dev/sda)"
             " and not of one partition (/dev/sda1)");
-  return fail (f, "There is no partition table, only %s: the image is"
-               " incomplete. Was the start of the disk with its boot record"
+  return fail (f, "There is no partition table (what is there: %s): the image"
+               " is incomplete. Was the start of the disk with its boot record"
                " included?", contents->reason ? contents->reason : "data");
 }
 
@@ -275,9 +276,9 @@ explain_no_root (struct image *img, struct finding_of_rule *f, struct err *e)
   buf_puts (&f->remedy, "upload the system disk");
   if (!fact_is (contents, "disk") && !fact_is (contents, "filesystem"))
     return fail (f, "There is no root filesystem: this is %s%s.",
-                 fact_is (contents, "installer") ? "an installation medium, "
-                 : fact_is (contents, "empty")   ? "an empty image, "
-                                                 : "a wrong file, ",
+                 fact_is (contents, "installer") ? "an installation medium: "
+                 : fact_is (contents, "empty")   ? "an empty image: "
+                                                 : "a wrong file: ",
                  contents->reason ? contents->reason : "unknown");
   for (size_t i = 0; i < n; i++) {
     role = volume_role (v[i], e);
@@ -653,5 +654,6 @@ const struct policy tencent_policy = {
   .document = "Tencent Cloud, Cloud Virtual Machine, overview of image import"
               " (213/4945), international edition, 2019",
   .codes = codes,
+  .damaged = "InternalError",
   .rules = rules,
 };

@@ -497,15 +497,16 @@ own_attr (struct node *n, struct node_attr *ret, struct err *e)
     a.size = b->size;
     a.blocks = a.size / 512;
   }
-  if (n->def->type == NODE_GUEST && guest_root_attr (n, &a, e) == -1)
+  if (n->def->type == NODE_GUEST && !guest_root_ready (n))
+    a.unsettled = true;
+  else if (n->def->type == NODE_GUEST && guest_root_attr (n, &a, e) == -1)
     return -1;
   *ret = a;
   return 0;
 }
 
 int
-tree_getattr (struct tree *t, node_id id, struct node_attr *ret,
-              struct err *e)
+tree_peek (struct tree *t, node_id id, struct node_attr *ret, struct err *e)
 {
   struct node *n;
 
@@ -513,6 +514,25 @@ tree_getattr (struct tree *t, node_id id, struct node_attr *ret,
     return guest_getattr (t, id, ret, e);
   n = node_of (t, id, e);
   return n ? own_attr (n, ret, e) : -1;
+}
+
+int
+tree_getattr (struct tree *t, node_id id, struct node_attr *ret,
+              struct err *e)
+{
+  struct node_attr a;
+  struct node *n;
+
+  if (tree_peek (t, id, &a, e) == -1)
+    return -1;
+  if (a.unsettled) {
+    n = node_of (t, id, e);
+    a.unsettled = false;
+    if (!n || guest_root_attr (n, &a, e) == -1)
+      return -1;
+  }
+  *ret = a;
+  return 0;
 }
 
 int

@@ -68,9 +68,44 @@ node_superblock (struct node *n, struct err *e)
     const struct superblock *s = node_superblock (n, e);                      \
     return s ? show_text (f, s->member) : -1;                                 \
   }
-SHOW_SUPERBLOCK (show_label, label)
 SHOW_SUPERBLOCK (show_fs_uuid, uuid)
 SHOW_SUPERBLOCK (show_fs_version, version)
+
+/* Bytes of the UTF-8 character at S, or 0 where there is none. */
+static size_t
+utf8_length (const unsigned char *s)
+{
+  size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+
+  if (n > 1 && (s[0] < 0xc2 || s[0] > 0xf4))
+    return 0;
+  for (size_t i = 1; i < n; i++)
+    if ((s[i] & 0xc0) != 0x80)
+      return 0;
+  return n;
+}
+
+/* A label of an old code page is no text: blkid shows such bytes as "M-x". */
+static int
+show_label (struct node *n, struct finding *f, struct err *e)
+{
+  const struct superblock *s = node_superblock (n, e);
+  size_t len;
+
+  if (!s)
+    return -1;
+  for (const char *p = s->label ? s->label : ""; *p; p += len ? len : 1) {
+    unsigned char low = *p & 0x7f;
+    len = utf8_length ((const unsigned char *) p);
+    if (len)
+      buf_add_line_text (&f->text, p, len);
+    else if (low < 0x20 || low == 0x7f)
+      buf_printf (&f->text, "M-^%c", low ^ 0x40);
+    else
+      buf_printf (&f->text, "M-%c", low);
+  }
+  return show_text (f, NULL);
+}
 
 static int
 show_filesystem (struct node *n, struct finding *f, struct err *e)

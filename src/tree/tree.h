@@ -39,6 +39,8 @@ struct node_attr {
   struct timespec atime, mtime, ctime;
   bool own;     /* xrayfs's own: uid, gid and times are the front's to fill */
   bool finding; /* text that open computes: no caching, direct I/O */
+  bool unsettled; /* files/ or root/ before it was looked into: these are not
+                     yet the attributes of the directory that it shows */
 };
 
 /* IMG is borrowed and must outlive the tree. */
@@ -56,6 +58,10 @@ int tree_lookup (struct tree *t, node_id dir, const char *name, size_t len,
                  struct node_attr *ret, struct err *e) must_check;
 int tree_getattr (struct tree *t, node_id id, struct node_attr *ret,
                   struct err *e) must_check;
+/* The same without ever inspecting: it may say `unsettled`, and so does
+ * tree_lookup. */
+int tree_peek (struct tree *t, node_id id, struct node_attr *ret,
+               struct err *e) must_check;
 
 /* All entries but "." and "..".  TYPE is DT_* or DT_UNKNOWN.  NAME is valid
  * during the call.  Non-zero from FN stops. */

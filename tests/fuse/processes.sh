@@ -63,6 +63,7 @@ server ()
   for p in $(processes "$@"); do
     grep -q '^NoNewPrivs:.*1' "/proc/$p/status" && echo "$p"
   done
+  return 0
 }
 guardian () { awk '/^PPid/ { print $2 }' "/proc/$(server "$@")/status"; }
 watcher ()

@@ -8,7 +8,7 @@ requires timeout
 
 below=$tmp/below
 mkdir "$below"
-at_exit "take_down '$below'; kill -CONT \$(server '$below')"
+at_exit "take_down '$below'; processes '$below' | xargs -r kill -CONT"
 "$program" -o max_readahead=4096 "$image" "$below"
 slow=$(server "$below")
 image=$below/disk

@@ -46,8 +46,8 @@ removed ()
 {
   mount_image
   mv "$image" "$image.away"
-  cmp "$image.away" "$mnt/disk" || fail "disk of a removed image"
-  cat "$mnt/partition_table" > /dev/null
+  as_user cmp "$image.away" "$mnt/disk" || fail "disk of a removed image"
+  as_user cat "$mnt/partition_table" > /dev/null
   as_user fusermount3 -u "$mnt"
   check_end "image removed"
   mv "$image.away" "$image"

@@ -396,11 +396,15 @@ install_grub() {
   in_guest "$tree" grub-mkimage -O i386-pc -o /boot/grub/i386-pc/core.img \
     -p "$prefix" biosdisk part_msdos part_gpt ext2
   head -c 440 "$grub/boot.img" | poke "$disk" 0
-  le64 "$lba" | poke "$disk" $((0x5c))          # where the core lies
-  printf '\xff' | poke "$disk" $((0x64))        # boot drive: what the BIOS says
-  printf '\x90\x90' | poke "$disk" $((0x66))    # NOPs: keep the drive in DL, as grub-bios-setup does
+  # Where the core lies, and the boot drive: the one that the BIOS names.
+  le64 "$lba" | poke "$disk" $((0x5c))
+  printf '\xff' | poke "$disk" $((0x64))
+  # NOPs, as grub-bios-setup writes for a hard disk: they let the code correct
+  # a BIOS that passes a floppy's number.
+  printf '\x90\x90' | poke "$disk" $((0x66))
+  # The core's first sector names the sector where the rest begins.
   poke "$disk" $((lba * SECTOR)) <"$grub/core.img"
-  le64 $((lba + 1)) | poke "$disk" $((lba * SECTOR + 0x1f4))  # where the core goes on
+  le64 $((lba + 1)) | poke "$disk" $((lba * SECTOR + 0x1f4))
 }
 
 # disk_dos TREE DISK: one bootable ext4 partition

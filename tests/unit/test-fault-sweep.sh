@@ -55,7 +55,7 @@ dd if="$tmp/good.img" of="$tmp/bare.img" bs=1M skip=1 count=5 status=none
 truncate -s 4M "$tmp/empty.img"
 
 # Two systems: what is read of the second is not said of the first.
-sed 's/mini/other/' "$tmp/good.img" > "$tmp/two-systems.img"
+sed 's|mini|maxi|' "$tmp/good.img" > "$tmp/two-systems.img"
 dd if="$tmp/good.img" of="$tmp/two-systems.img" bs=1M skip=1 seek=8 count=5 \
   conv=notrunc status=none
 truncate -s 14M "$tmp/two-systems.img"
