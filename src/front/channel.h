@@ -10,12 +10,13 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "front/mountpoint.h"
 
 enum message_kind {
   MESSAGE_GONE,    /* the other end is closed: the process has ended */
   MESSAGE_OPENED,  /* server: the image is open */
   MESSAGE_FAILED,  /* server: it is not; status, text */
-  MESSAGE_MOUNTED, /* guardian: mount, and for the server the FUSE device */
+  MESSAGE_MOUNTED, /* guardian: mount; the FUSE device comes with it */
   MESSAGE_READY,   /* server: the kernel's INIT was answered */
   MESSAGE_STOP,    /* server, watcher: asked to end; guardian: end now */
   MESSAGE_DONE     /* guardian to watcher: unmounted, nothing to do */
@@ -23,8 +24,8 @@ enum message_kind {
 
 struct message {
   int kind;
-  int status;    /* exit status */
-  long mount;    /* as in mountpoint.h */
+  int status; /* exit status */
+  struct mounted mount;
   char text[512];
 };
 

@@ -6,38 +6,37 @@
 #include <dirent.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <json-c/json.h>
+#include <json.h>
 #include <string.h>
 
 #include "front/cli.h"
-
-#define MAX_LINKS 8 /* default -> tencent-cvm -> tencent-cvm-2019 */
+#include "policy/policy.h"
 
 /* What is known of one image in the end. */
-struct result {
+struct checked {
   const char *image;
-  char policy[256]; /* "" before it is known */
+  const struct policy *policy;
   int status;
   struct json_object *json; /* --json: owned */
 };
 
 struct check {
-  const char *policy; /* as asked for, or "default" */
+  const struct policy *policy;
   bool as_json;
 };
 
 /* --- reading the tree --------------------------------------------------- */
 
 static int
-policy_path (const struct result *r, const char *below, char *ret,
+policy_path (const struct checked *r, const char *below, char *ret,
              size_t size)
 {
-  return snprintf (ret, size, "import/%s/%s", r->policy, below);
+  return snprintf (ret, size, "import/%s/%s", r->policy->name, below);
 }
 
 /* The text of import/<policy>/BELOW, or "" where there is none. */
 static void
-read_below (struct tree *t, const struct result *r, const char *below,
+read_below (struct tree *t, const struct checked *r, const char *below,
             struct buf *ret)
 {
   char path[640];
@@ -62,44 +61,15 @@ each_line (struct buf *text, void (*fn) (void *arg, const char *line),
     fn (arg, line);
 }
 
-/* Follows the aliases in import/ to the policy's own name. */
-static int
-resolve_policy (struct tree *t, const char *name, struct result *r,
-                struct err *e)
-{
-  CLEANUP_BUF struct buf target = { 0 };
-  struct node_attr dir, a;
-
-  if (strlen (name) >= sizeof r->policy || strchr (name, '/') || !*name ||
-      tree_walk (t, "import", &dir, e) == -1)
-    return err_set (e, ENOENT, "not a policy's name");
-  snprintf (r->policy, sizeof r->policy, "%s", name);
-  for (int i = 0; i < MAX_LINKS; i++) {
-    if (tree_lookup (t, dir.id, r->policy, strlen (r->policy), &a, e) == -1)
-      return -1;
-    if (!S_ISLNK (a.mode))
-      return S_ISDIR (a.mode) ? 0 : err_set (e, ENOTDIR, "not a policy");
-    buf_reset (&target);
-    if (tree_readlink (t, a.id, &target, e) == -1)
-      return -1;
-    snprintf (r->policy, sizeof r->policy, "%.250s", buf_str (&target));
-  }
-  return err_set (e, ELOOP, "too many aliases");
-}
-
 static void
-say_unknown_policy (struct tree *t, const char *name)
+say_unknown_policy (const char *name)
 {
-  CLEANUP_LIST struct name_vec names = { 0 };
   CLEANUP_BUF struct buf known = { 0 };
-  struct node_attr dir;
-  struct err e = { 0 };
 
-  if (tree_walk (t, "import", &dir, &e) == 0 &&
-      cli_list (t, dir.id, &names, &e) == 0)
-    for (size_t i = 0; i < names.len; i++)
-      buf_printf (&known, "%s%s", i ? ", " : "", names.items[i].name);
-  say ("check: unknown policy '%s'; known are: %s", name, buf_str (&known));
+  for (size_t i = 0; policies[i]; i++)
+    buf_printf (&known, ", %s, %s", policies[i]->provider, policies[i]->name);
+  say ("check: unknown policy '%s'; known are: default%s", name,
+       buf_str (&known));
 }
 
 static int
@@ -120,7 +90,7 @@ put_indented (void *arg unused_arg, const char *line)
 
 struct told {
   struct tree *tree;
-  const struct result *result;
+  const struct checked *result;
 };
 
 static void
@@ -137,7 +107,7 @@ put_code (void *arg, const char *code)
 }
 
 static void
-put_list (struct tree *t, const struct result *r, const char *file,
+put_list (struct tree *t, const struct checked *r, const char *file,
           const char *title)
 {
   CLEANUP_BUF struct buf text = { 0 };
@@ -150,7 +120,7 @@ put_list (struct tree *t, const struct result *r, const char *file,
 
 /* The codes that fail; where nothing fails, those that are not decided. */
 static void
-put_undecided (struct tree *t, const struct result *r)
+put_undecided (struct tree *t, const struct checked *r)
 {
   CLEANUP_LIST struct name_vec codes = { 0 };
   CLEANUP_BUF struct buf value = { 0 };
@@ -172,12 +142,12 @@ put_undecided (struct tree *t, const struct result *r)
 }
 
 static void
-put_result (struct tree *t, const struct result *r, const char *verdict)
+put_result (struct tree *t, const struct checked *r, const char *verdict)
 {
   CLEANUP_BUF struct buf errors = { 0 };
   struct told told = { t, r };
 
-  printf ("%s: %s (%s)\n", r->image, verdict, r->policy);
+  printf ("%s: %s (%s)\n", r->image, verdict, r->policy->name);
   read_below (t, r, "errors", &errors);
   each_line (&errors, put_code, &told);
   if (r->status == CLI_UNDECIDED)
@@ -196,7 +166,7 @@ add_string (void *arg, const char *line)
 }
 
 static struct json_object *
-lines_of (struct tree *t, const struct result *r, const char *file)
+lines_of (struct tree *t, const struct checked *r, const char *file)
 {
   CLEANUP_BUF struct buf text = { 0 };
   struct json_object *array = json_object_new_array ();
@@ -209,7 +179,7 @@ lines_of (struct tree *t, const struct result *r, const char *file)
 
 /* {"Code": "fail", ...} for a directory of one-line findings. */
 static struct json_object *
-files_of (struct tree *t, const struct result *r, const char *directory)
+files_of (struct tree *t, const struct checked *r, const char *directory)
 {
   CLEANUP_LIST struct name_vec names = { 0 };
   CLEANUP_BUF struct buf text = { 0 };
@@ -240,18 +210,18 @@ add (struct json_object *to, const char *key, struct json_object *value)
 }
 
 static struct json_object *
-json_head (const struct result *r, const char *verdict)
+json_head (const struct checked *r, const char *verdict)
 {
   struct json_object *o = json_object_new_object ();
 
   add (o, "image", json_object_new_string (r->image));
-  add (o, "policy", json_object_new_string (r->policy));
+  add (o, "policy", json_object_new_string (r->policy->name));
   add (o, "verdict", verdict ? json_object_new_string (verdict) : NULL);
   return o;
 }
 
 static struct json_object *
-json_result (struct tree *t, const struct result *r, const char *verdict)
+json_result (struct tree *t, const struct checked *r, const char *verdict)
 {
   struct json_object *o = json_head (r, verdict);
 
@@ -263,23 +233,25 @@ json_result (struct tree *t, const struct result *r, const char *verdict)
   return o;
 }
 
-/* For an image that could not be opened there is no tree.  A damaged one
- * fails a requirement that has no code: `none`. */
+/* For an image that could not be opened there is no tree: all that is known
+ * is that the provider could not read it either, and its code for that. */
 static struct json_object *
-json_unopened (const struct result *r, const char *why)
+json_unopened (const struct checked *r, const char *why)
 {
   static const char *const verdicts[] = { NULL, "fail", "unknown", NULL };
   const char *verdict = verdicts[r->status];
   struct json_object *o = json_head (r, verdict);
   struct json_object *reasons = json_object_new_object ();
+  struct json_object *codes = json_object_new_object ();
   struct json_object *errors = json_object_new_array ();
 
   if (r->status == CLI_NOT_THERE) {
-    add_string (errors, "none");
-    add (reasons, "none", json_object_new_string (why));
+    add_string (errors, r->policy->damaged);
+    add (codes, r->policy->damaged, json_object_new_string ("fail"));
+    add (reasons, r->policy->damaged, json_object_new_string (why));
   }
   add (o, "errors", errors);
-  add (o, "codes", json_object_new_object ());
+  add (o, "codes", codes);
   add (o, "reasons", reasons);
   add (o, "warnings", json_object_new_array ());
   add (o, "remedy", json_object_new_array ());
@@ -290,35 +262,37 @@ json_unopened (const struct result *r, const char *why)
 /* --- one image ---------------------------------------------------------- */
 
 static void
-check_unopened (const struct check *c, struct result *r, bool damaged,
+put_unopened (const struct checked *r, const char *why)
+{
+  if (r->status == CLI_BAD_USAGE)
+    say ("%s: %s", r->image, why);
+  else if (r->status == CLI_UNDECIDED)
+    printf ("%s: unknown (%s)\n    %s\n", r->image, r->policy->name, why);
+  else
+    printf ("%s: fail (%s)\n  %s\n    The image is damaged: %s. Export or"
+            " upload it again.\n", r->image, r->policy->name,
+            r->policy->damaged, why);
+}
+
+static void
+check_unopened (const struct check *c, struct checked *r, bool damaged,
                 const struct err *e)
 {
   if (e->code == ENOTSUP)
     r->status = CLI_UNDECIDED;
   else
     r->status = damaged ? CLI_NOT_THERE : CLI_BAD_USAGE;
-  snprintf (r->policy, sizeof r->policy, "%s", c->policy);
   if (c->as_json)
     r->json = json_unopened (r, e->msg);
-  if (r->status == CLI_BAD_USAGE)
-    say ("%s: %s", r->image, e->msg);
-  else if (!c->as_json)
-    printf ("%s: %s (%s)\n    %s\n", r->image,
-            r->status == CLI_NOT_THERE ? "fail" : "unknown", r->policy,
-            e->msg);
+  if (!c->as_json || r->status == CLI_BAD_USAGE)
+    put_unopened (r, e->msg);
 }
 
 static void
-check_opened (const struct check *c, struct tree *t, struct result *r)
+check_opened (const struct check *c, struct tree *t, struct checked *r)
 {
   CLEANUP_BUF struct buf verdict = { 0 };
-  struct err e = { 0 };
 
-  if (resolve_policy (t, c->policy, r, &e) == -1) {
-    say_unknown_policy (t, c->policy);
-    r->status = CLI_BAD_USAGE;
-    return;
-  }
   read_below (t, r, "verdict", &verdict);
   if (verdict.len)
     verdict.data[strcspn (verdict.data, "\n")] = '\0';
@@ -330,7 +304,7 @@ check_opened (const struct check *c, struct tree *t, struct result *r)
 }
 
 static void
-check_image (const struct check *c, struct result *r)
+check_image (const struct check *c, struct checked *r)
 {
   CLEANUP_OPENED struct opened o = OPENED_INIT;
   struct err e = { 0 };
@@ -372,7 +346,7 @@ check_all (const struct check *c, int n, char **images)
   int status = CLI_OK;
 
   for (int i = 0; i < n; i++) {
-    struct result r = { .image = images[i] };
+    struct checked r = { .image = images[i], .policy = c->policy };
 
     check_image (c, &r);
     status = worse (status, r.status);
@@ -393,7 +367,8 @@ cli_check (int argc, char **argv)
     { "json", no_argument, NULL, 'j' },
     { 0 },
   };
-  struct check c = { .policy = "default" };
+  const char *policy = "default";
+  struct check c = { 0 };
   int opt;
 
   opterr = 0;
@@ -401,10 +376,15 @@ cli_check (int argc, char **argv)
     if (opt == '?')
       return cli_usage (argv[0], "unknown option, or one without its value");
     if (opt == 'p')
-      c.policy = optarg;
+      policy = optarg;
     c.as_json |= opt == 'j';
   }
   if (optind == argc)
     return cli_usage (argv[0], "takes IMAGE...");
+  c.policy = policy_find (policy);
+  if (!c.policy) {
+    say_unknown_policy (policy);
+    return CLI_BAD_USAGE;
+  }
   return cli_finish (argv[0], check_all (&c, argc - optind, argv + optind));
 }

@@ -33,7 +33,8 @@ void say (const char *fmt, ...) printf_like (1, 2) nonnull (1);
 
 const char *front_version (void);
 
-/* The commands: ARGV[0] is the command's name.  They return the exit status. */
+/* The commands: ARGV[0] is the command's name.  They return the exit
+ * status. */
 int mount_main (int argc, char **argv);
 int cli_ls (int argc, char **argv);
 int cli_cat (int argc, char **argv);

@@ -7,11 +7,11 @@
  *   server     its child: parses and serves (server.c).  Has no power.
  *   watcher    its other child: does nothing, until the guardian ends.
  *
- * Only the server holds the FUSE device, so when it ends the connection ends
- * and nobody waits for an answer that will not come.  The guardian sees the
- * end of the server and of the watcher; the watcher sees the end of the
- * guardian; whoever sees something unmounts and takes the others along.  So
- * each of the three can be killed without leaving a mount or a process.
+ * The guardian sees the end of the server and of the watcher; the watcher sees
+ * the end of the guardian; whoever sees something unmounts and takes the
+ * others along.  So each of the three can be killed without leaving a mount or
+ * a process, and nobody goes on waiting for an answer of a dead server: the
+ * connection ends with the last of them.
  *
  * The watcher is forked before mounting, so that there is no moment at which
  * a mount exists and nobody would notice the guardian's end.
@@ -47,7 +47,9 @@ struct guardian {
   int signals;
   pid_t server, watcher; /* 0: ended */
   int to_server, to_watcher;
-  long before, mount; /* mount numbers; the topmost one before ours */
+  long before;          /* number of the topmost mount there before ours */
+  struct mounted mount; /* ours */
+  int device;           /* /dev/fuse of it, to see whether it lives */
 };
 
 /* --- the watcher -------------------------------------------------------- */
@@ -56,13 +58,14 @@ struct guardian {
  * end of its channel; killing it here too costs nothing.  A pidfd, since the
  * number may be somebody else's by then. */
 static void
-take_down (const struct guardian *g, long mount, int server)
+take_down (const struct guardian *g, struct mounted mount, int fuse,
+           int server)
 {
   if (server != -1)
     syscall (SYS_pidfd_send_signal, server, SIGKILL, NULL, 0);
-  if (mount == NO_MOUNT) /* it ended while it was mounting, or before */
+  if (mount.id == NO_MOUNT) /* it ended while it was mounting, or before */
     mount = mountpoint_await (g->mountpoint, g->before, 500);
-  mountpoint_unmount (mount);
+  mountpoint_unmount (&mount, fuse);
 }
 
 static int
@@ -71,8 +74,9 @@ watcher_main (const struct guardian *g, int channel, int server)
   int signals = signals_open ();
   struct pollfd fds[] = { { .fd = channel, .events = POLLIN },
                           { .fd = signals, .events = POLLIN } };
+  struct mounted mount = { .id = NO_MOUNT };
+  CLEANUP_CLOSE int fuse = -1;
   struct message m;
-  long mount = NO_MOUNT;
 
   for (;;) {
     if (poll (fds, ARRAY_SIZE (fds), -1) == -1)
@@ -81,7 +85,7 @@ watcher_main (const struct guardian *g, int channel, int server)
       channel_send (channel, &(struct message){ .kind = MESSAGE_STOP }, -1);
     if (!fds[0].revents)
       continue;
-    channel_receive (channel, &m, NULL);
+    channel_receive (channel, &m, fuse == -1 ? &fuse : NULL);
     if (m.kind == MESSAGE_MOUNTED)
       mount = m.mount;
     else if (m.kind == MESSAGE_DONE)
@@ -89,7 +93,7 @@ watcher_main (const struct guardian *g, int channel, int server)
     else if (m.kind == MESSAGE_GONE)
       break;
   }
-  take_down (g, mount, server);
+  take_down (g, mount, fuse, server);
   return MOUNT_NOT_MOUNTED;
 }
 
@@ -236,7 +240,7 @@ mount_quietly (struct guardian *g, char *ret, size_t size)
   return r;
 }
 
-/* Gives up our copy of the device and the session.  libfuse frees its copy of
+/* Gives up the session and its copy of the device.  libfuse frees its copy of
  * the mount point only when it unmounts, which it leaves alone when polling
  * the device says that the connection has ended; as the end of a pipe without
  * a reader does. */
@@ -268,8 +272,9 @@ do_mount (struct guardian *g)
     return MOUNT_NOT_MOUNTED;
   }
   g->mount = m.mount = mountpoint_await (g->mountpoint, g->before, 0);
-  channel_send (g->to_watcher, &m, -1);
-  channel_send (g->to_server, &m, fuse_session_fd (g->fuse));
+  g->device = fcntl (fuse_session_fd (g->fuse), F_DUPFD_CLOEXEC, 3);
+  channel_send (g->to_watcher, &m, g->device);
+  channel_send (g->to_server, &m, g->device);
   forget_device (g);
   await_server (g, &m);
   return m.kind == MESSAGE_READY ? MOUNT_OK : not_ready (g, &m);
@@ -323,7 +328,7 @@ await_end (struct guardian *g, int ms)
 static bool
 end_server (struct guardian *g)
 {
-  bool before = g->mount == NO_MOUNT; /* it may be anywhere, holds nothing */
+  bool before = g->mount.id == NO_MOUNT; /* may be anywhere, holds nothing */
   int status;
 
   if (g->server <= 0)
@@ -351,7 +356,9 @@ end_watcher (struct guardian *g)
 static int
 bring_down (struct guardian *g, int status)
 {
-  mountpoint_unmount (g->mount);
+  mountpoint_unmount (&g->mount, g->device);
+  cleanup_close (&g->device); /* what waits for the server waits no more */
+  g->device = -1;
   if (!end_server (g) && status == MOUNT_OK) {
     say ("%s: the process that reads the image was killed or has crashed",
          g->o->image);
@@ -386,7 +393,7 @@ guard (struct guardian *g)
   int status;
 
   g->signals = signals_open ();
-  g->before = mountpoint_top (g->mountpoint);
+  g->before = mountpoint_top (g->mountpoint).id;
   if (chdir ("/") == -1) {
     say ("/: %s", strerror (errno));
     return MOUNT_NOT_MOUNTED;
@@ -485,7 +492,8 @@ prepare (struct guardian *g)
 
   if (status != MOUNT_OK)
     return status;
-  if (mountpoint_check (o->mountpoint, o->nonempty, &g->mountpoint, &e) == -1) {
+  if (mountpoint_check (o->mountpoint, o->nonempty, &g->mountpoint, &e) ==
+      -1) {
     say ("%s: %s", o->mountpoint, e.msg);
     return MOUNT_BAD_MOUNTPOINT;
   }
@@ -506,7 +514,8 @@ mount_image (struct options *o)
 {
   struct guardian g = { .o = o, .source = SOURCE_INIT, .launcher = -1,
                         .signals = -1, .to_server = -1, .to_watcher = -1,
-                        .before = NO_MOUNT, .mount = NO_MOUNT };
+                        .before = NO_MOUNT, .mount.id = NO_MOUNT,
+                        .device = -1 };
   int status = prepare (&g);
 
   if (status == MOUNT_OK)

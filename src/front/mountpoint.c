@@ -89,8 +89,8 @@ mountpoint_check_others (struct err *e)
 /* --- the mount table ---------------------------------------------------- */
 
 struct mount {
-  long id, parent;
-  char device[32];
+  struct mounted what;
+  long parent;
   char *path;
   bool fuse;
 };
@@ -118,7 +118,8 @@ parse_mount (char *line, struct mount *ret)
   char *type = strstr (line, " - "), *save = NULL, *path;
   struct mount m = { 0 };
 
-  if (!type || sscanf (line, "%ld %ld %31s", &m.id, &m.parent, m.device) != 3)
+  if (!type || sscanf (line, "%ld %ld %31s", &m.what.id, &m.parent,
+                       m.what.device) != 3)
     return false;
   m.fuse = !strncmp (type + 3, "fuse", 4);
   path = strtok_r (line, " ", &save);
@@ -148,7 +149,7 @@ each_mount (void (*fn) (void *arg, const struct mount *m), void *arg)
 
 struct top {
   const char *path;
-  long id;
+  struct mounted found;
 };
 
 static void
@@ -157,35 +158,38 @@ see_top (void *arg, const struct mount *m)
   struct top *t = arg;
 
   if (!strcmp (m->path, t->path))
-    t->id = m->fuse ? m->id : NO_MOUNT;
+    t->found = m->fuse ? m->what : (struct mounted){ .id = NO_MOUNT };
 }
 
-long
+struct mounted
 mountpoint_top (const char *path)
 {
-  struct top t = { path, NO_MOUNT };
+  struct top t = { path, { .id = NO_MOUNT } };
 
   each_mount (see_top, &t);
-  return t.id;
+  return t.found;
 }
 
-long
+struct mounted
 mountpoint_await (const char *path, long before, int ms)
 {
   CLEANUP_CLOSE int fd = open ("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
   struct pollfd changed = { .fd = fd, .events = POLLPRI };
-  long id = mountpoint_top (path);
+  struct mounted m = mountpoint_top (path);
 
-  if ((id == NO_MOUNT || id == before) && poll (&changed, 1, ms) > 0)
-    id = mountpoint_top (path);
-  return id == before ? NO_MOUNT : id;
+  if ((m.id == NO_MOUNT || m.id == before) && poll (&changed, 1, ms) > 0)
+    m = mountpoint_top (path);
+  if (m.id == before)
+    m.id = NO_MOUNT;
+  return m;
 }
 
+/* --- unmounting --------------------------------------------------------- */
+
 struct find {
-  long id;
-  bool found, covered;
-  char device[32];
-  char *path;
+  const struct mounted *what;
+  char *path; /* where it is; NULL: not found */
+  bool covered;
 };
 
 static void
@@ -193,14 +197,35 @@ see_find (void *arg, const struct mount *m)
 {
   struct find *f = arg;
 
-  if (m->id == f->id && m->fuse) {
-    f->found = true;
-    memcpy (f->device, m->device, sizeof f->device);
+  if (m->fuse && m->what.id == f->what->id &&
+      !strcmp (m->what.device, f->what->device)) {
     free (f->path);
     f->path = strdup (m->path);
-  } else if (f->path && m->parent == f->id && !strcmp (m->path, f->path)) {
+  } else if (f->path && m->parent == f->what->id &&
+             !strcmp (m->path, f->path)) {
     f->covered = true;
   }
+}
+
+/* As libfuse asks: the device of a connection that has ended, by unmounting
+ * or by force, polls as an error. */
+static bool
+is_connected (int fuse)
+{
+  struct pollfd p = { .fd = fuse };
+
+  return fuse != -1 && poll (&p, 1, 0) == 0;
+}
+
+/* A request to a connection that has ended fails at once. */
+static bool
+is_dead (const char *path)
+{
+  struct statx stx;
+
+  return statx (AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS,
+                &stx) == -1 &&
+         (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 /* fusermount3 is what may unmount for an ordinary user. */
@@ -221,25 +246,15 @@ run_fusermount (const char *path)
 }
 
 void
-mountpoint_unmount (long id)
+mountpoint_unmount (const struct mounted *m, int fuse)
 {
-  struct find f = { .id = id };
+  struct find f = { .what = m };
 
-  if (id == NO_MOUNT)
+  if (m->id == NO_MOUNT)
     return;
   each_mount (see_find, &f);
-  if (f.found && !f.covered && f.path &&
+  if (f.path && !f.covered && (is_connected (fuse) || is_dead (f.path)) &&
       umount2 (f.path, MNT_DETACH | UMOUNT_NOFOLLOW) == -1)
     run_fusermount (f.path);
-  free (f.path);
-}
-
-void
-mountpoint_device (long id, char ret[32])
-{
-  struct find f = { .id = id };
-
-  each_mount (see_find, &f);
-  memcpy (ret, f.device, sizeof f.device);
   free (f.path);
 }

@@ -1,9 +1,12 @@
 /* xrayfs: the directory that is mounted on, and the mount table
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A mount is known by its number in /proc/self/mountinfo, so that what is
- * unmounted at the end is our own mount and never what somebody mounted in
- * the same place since, or had there before.
+ * What is unmounted at the end is our own mount, never what somebody mounted
+ * in the same place since, or had there before.  The numbers of mounts and of
+ * devices are used again as soon as they are free (the next mount gets the
+ * same ones), so they tell our mount only while our connection lives, which
+ * the FUSE device says; a mount found with our numbers after that is ours
+ * only if it is as dead as our connection.
  */
 #ifndef XRAYFS_FRONT_MOUNTPOINT_H
 #define XRAYFS_FRONT_MOUNTPOINT_H
@@ -14,6 +17,12 @@
 
 #define NO_MOUNT (-1L)
 
+/* A mount as /proc/self/mountinfo has it. */
+struct mounted {
+  long id;         /* NO_MOUNT: none */
+  char device[32]; /* "MAJOR:MINOR" */
+};
+
 /* Is GIVEN a directory that can be mounted on?  *RET, the caller's to free,
  * is its absolute path. */
 int mountpoint_check (const char *given, bool nonempty, char **ret,
@@ -22,18 +31,17 @@ int mountpoint_check (const char *given, bool nonempty, char **ret,
 /* May this user let others in?  EPERM if fuse.conf forbids it. */
 int mountpoint_check_others (struct err *e) must_check nonnull (1);
 
-/* The number of the topmost FUSE mount at PATH; NO_MOUNT. */
-long mountpoint_top (const char *path) nonnull (1);
+/* The topmost FUSE mount at PATH. */
+struct mounted mountpoint_top (const char *path) nonnull (1);
 
-/* As mountpoint_top for a number other than BEFORE, waiting at most MS
+/* As mountpoint_top for another one than BEFORE, waiting at most MS
  * milliseconds for it to appear. */
-long mountpoint_await (const char *path, long before, int ms) nonnull (1);
+struct mounted mountpoint_await (const char *path, long before, int ms)
+    nonnull (1);
 
-/* Unmounts (lazily, if it is busy) mount number ID, wherever it is now;
- * nothing if it is not there any more, or lies under another. */
-void mountpoint_unmount (long id);
-
-/* "MAJOR:MINOR" of the mount ID into RET, or "". */
-void mountpoint_device (long id, char ret[32]);
+/* Unmounts M (lazily, if it is busy), wherever it is now; nothing if it is
+ * not there any more, or lies under another.  FUSE is the device that M is
+ * connected with, or -1. */
+void mountpoint_unmount (const struct mounted *m, int fuse) nonnull (1);
 
 #endif

@@ -334,6 +334,9 @@ use_options (struct boot *b, const struct boot_entry *entry,
              const char *config, struct err *e)
 {
   fact_evidence (&b->cmdline, "%s", config);
+  if (entry->conditional)
+    return fact_unknown (&b->cmdline, e, "%s: it depends on a condition",
+                         config);
   if (has_variable (entry->options))
     return fact_unknown (&b->cmdline, e, "%s: '%s' has a variable", config,
                          entry->options);
@@ -435,6 +438,12 @@ bls_default (struct boot *b, const struct vfs *v, const char *env,
     return err_set (e, ENOMEM, "out of memory");
   if (!best)
     return 0;
+  if (saved && strcmp (saved, "0") && !saved[strspn (saved, "0123456789")])
+    return fact_unknown (&b->default_kernel, e, "grubenv names entry number"
+                         " %s of the menu, whose order is not known", saved)
+                   == -1
+               ? -1
+               : 1;
   if (asprintf (&path, "/boot/loader/entries/%s.conf", best) == -1) {
     path = NULL;
     return err_set (e, ENOMEM, "out of memory");

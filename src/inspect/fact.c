@@ -17,6 +17,15 @@ set_text (char **to, struct err *e, const char *fmt, va_list ap)
   return 0;
 }
 
+/* A reason is one line, whatever bytes of the guest are quoted in it. */
+static void
+make_one_line (char *s)
+{
+  for (; *s; s++)
+    if ((unsigned char) *s < 0x20 || *s == 0x7f)
+      *s = '?';
+}
+
 int
 fact_set (struct fact *f, struct err *e, const char *fmt, ...)
 {
@@ -38,6 +47,8 @@ fact_reason (struct fact *f, struct err *e, const char *fmt, ...)
   va_start (ap, fmt);
   r = set_text (&f->reason, e, fmt, ap);
   va_end (ap);
+  if (r == 0)
+    make_one_line (f->reason);
   return r;
 }
 
@@ -50,6 +61,8 @@ fact_unknown (struct fact *f, struct err *e, const char *fmt, ...)
   va_start (ap, fmt);
   r = set_text (&f->reason, e, fmt, ap);
   va_end (ap);
+  if (r == 0)
+    make_one_line (f->reason);
   free (f->value);
   f->value = NULL;
   return r;

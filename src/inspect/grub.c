@@ -7,8 +7,6 @@
 #include "base/vec.h"
 #include "inspect/image_priv.h"
 
-#define MAX_WORDS 64
-
 void
 boot_entry_free (struct boot_entry *b)
 {
@@ -33,41 +31,148 @@ grub_env (const char *block, const char *key)
   return NULL;
 }
 
-/* Splits a line into words as GRUB's shell does; quotes are taken away, the
- * line is changed.  Comments end it. */
-static size_t
-words_of (char *line, char **words, size_t max)
-{
-  char *to = line, *s = line, quote = 0;
-  size_t n = 0;
-  bool in_word = false;
+/* --- words ------------------------------------------------------------------ */
 
-  for (; n < max; s++) {
-    char c = *s;
-    if (!c || (!quote && (isspace ((unsigned char) c) || c == ';'))) {
-      if (in_word)
-        *to++ = '\0';
-      in_word = false;
-      if (!c)
+DEFINE_VEC (word_vec, char *)
+
+/* GRUB's shell: words and statements.  Words are written over the text, which
+ * is never shorter than they are; variables stay as they are written. */
+struct lexer {
+  char *from, *to;
+};
+
+/* A quoted part, with S->from behind its first quote. */
+static void
+take_quoted (struct lexer *s, char quote)
+{
+  for (; *s->from && *s->from != quote; s->from++) {
+    if (quote == '"' && *s->from == '\\' && s->from[1]
+        && strchr ("$\"\\\n", s->from[1])) {
+      s->from++;
+      if (*s->from == '\n')
+        continue;
+    }
+    *s->to++ = *s->from;
+  }
+  if (*s->from)
+    s->from++;
+}
+
+static bool
+ends_word (char c)
+{
+  return !c || isspace ((unsigned char) c) || c == ';';
+}
+
+static void
+take_word (struct lexer *s)
+{
+  while (!ends_word (*s->from)) {
+    char c = *s->from++;
+    if (c == '"' || c == '\'')
+      take_quoted (s, c);
+    else if (c == '\\' && *s->from == '\n')
+      s->from++; /* the line goes on */
+    else if (c == '\\' && *s->from)
+      *s->to++ = *s->from++;
+    else
+      *s->to++ = c;
+  }
+}
+
+/* The next statement: words up to a line's end or ';', "{" being a last word
+ * and "}" a statement.  false: there is none. */
+static int
+next_statement (struct lexer *s, struct word_vec *w, bool *ret)
+{
+  char *start, end;
+
+  for (w->len = 0; *s->from;) {
+    if (*s->from == '\\' && s->from[1] == '\n') {
+      s->from += 2;
+      continue;
+    }
+    if (*s->from == '#') {
+      s->from += strcspn (s->from, "\n");
+      continue;
+    }
+    if (ends_word (*s->from)) {
+      end = *s->from++;
+      if (w->len && (end == '\n' || end == ';'))
         break;
       continue;
     }
-    if (!in_word && c == '#' && !quote)
+    start = s->to;
+    take_word (s);
+    end = *s->from;
+    if (end)
+      s->from++;
+    *s->to++ = '\0';
+    if (word_vec_push (w, start) == -1)
+      return -1;
+    if (end == '\n' || end == ';' || !strcmp (start, "{")
+        || (w->len == 1 && !strcmp (start, "}")))
       break;
-    if (!in_word) {
-      in_word = true;
-      words[n++] = to;
-    }
-    if (quote ? c == quote : c == '"' || c == '\'')
-      quote = quote ? 0 : c;
-    else if (c == '\\' && s[1] && quote != '\'')
-      *to++ = *++s;
-    else
-      *to++ = c;
   }
-  if (in_word)
-    *to = '\0';
-  return n;
+  *ret = w->len > 0;
+  return 0;
+}
+
+/* --- what is true ----------------------------------------------------------- */
+
+enum truth { NO, YES, MAYBE };
+
+static enum truth
+both (enum truth a, enum truth b)
+{
+  return a == NO || b == NO ? NO : a == MAYBE || b == MAYBE ? MAYBE : YES;
+}
+
+/* The variables that come from the environment block alone.  *RET: WORD with
+ * the one that it consists of expanded ("x$name" and quotes are gone);
+ * false: not known. */
+static bool
+expand_known (const char *word, const char *env, char **ret)
+{
+  static const char *const names[]
+      = { "next_entry", "saved_entry", "prev_saved_entry", "prev_entry",
+          "initrdfail" };
+  const char *dollar = strchr (word, '$'), *name;
+  CLEANUP_FREE char *value = NULL;
+  size_t len;
+
+  if (!dollar)
+    return (*ret = strdup (word)) != NULL;
+  name = dollar + (dollar[1] == '{' ? 2 : 1);
+  len = strcspn (name, "}");
+  for (size_t i = 0; i < ARRAY_SIZE (names); i++) {
+    if (strlen (names[i]) != len || strncmp (names[i], name, len)
+        || name[len + (name[len] == '}')])
+      continue;
+    value = grub_env (env, names[i]);
+    if (asprintf (ret, "%.*s%s", (int) (dollar - word), word,
+                  value ? value : "") == -1)
+      return false;
+    return true;
+  }
+  return false;
+}
+
+/* "[ "${next_entry}" ]", "[ "${initrdfail}" = 1 ]". */
+static enum truth
+condition (char *const *w, size_t n, const char *env)
+{
+  CLEANUP_FREE char *a = NULL, *b = NULL;
+
+  if (n < 3 || strcmp (w[0], "[") || strcmp (w[n - 1], "]"))
+    return MAYBE;
+  if (n == 3)
+    return expand_known (w[1], env, &a) ? *a != '\0' : MAYBE;
+  if (n == 5 && (!strcmp (w[2], "=") || !strcmp (w[2], "==")))
+    return expand_known (w[1], env, &a) && expand_known (w[3], env, &b)
+               ? !strcmp (a, b)
+               : MAYBE;
+  return MAYBE;
 }
 
 /* --- grub.cfg --------------------------------------------------------------- */
@@ -76,14 +181,29 @@ struct item {
   struct boot_entry entry;
   int parent; /* index of the submenu it is in, or -1 */
   bool submenu;
+  bool maybe; /* it may be there or not */
+  bool unclear; /* what it starts depends on conditions */
 };
 DEFINE_VEC (item_vec, struct item)
 
+struct branch {
+  enum truth now;   /* is this branch taken? */
+  enum truth taken; /* was one before it? */
+};
+
+#define MAX_DEPTH 64
+#define BLOCK_OTHER (-1)    /* of a function */
+#define BLOCK_SKIPPED (-2)  /* of an entry that is not there */
+
 struct parser {
   struct item_vec items;
-  int stack[16]; /* open blocks: index of the item, or -1 for another */
+  int blocks[MAX_DEPTH];
   unsigned depth;
+  struct branch branches[MAX_DEPTH];
+  unsigned n_branches;
   char *chosen; /* of `set default=` */
+  bool unclear; /* which is the default, or what there is */
+  int pending;  /* an entry whose "{" is still to come, or BLOCK_OTHER */
   const char *env;
   bool bls;
   struct err *err;
@@ -92,42 +212,68 @@ struct parser {
 static int
 out_of_memory (struct parser *p)
 {
-  err_set (p->err, ENOMEM, "out of memory");
-  return 1;
+  return err_set (p->err, ENOMEM, "out of memory");
 }
 
+/* The entry or submenu around; BLOCK_OTHER: none; BLOCK_SKIPPED. */
 static int
 current_item (const struct parser *p)
 {
   for (unsigned i = p->depth; i > 0; i--)
-    if (p->stack[i - 1] >= 0)
-      return p->stack[i - 1];
-  return -1;
+    if (p->blocks[i - 1] != BLOCK_OTHER)
+      return p->blocks[i - 1];
+  return BLOCK_OTHER;
+}
+
+static bool
+in_function (const struct parser *p)
+{
+  return p->depth && p->blocks[p->depth - 1] == BLOCK_OTHER;
+}
+
+static enum truth
+now (const struct parser *p)
+{
+  enum truth t = YES;
+
+  for (unsigned i = 0; i < p->n_branches; i++)
+    t = both (t, p->branches[i].now);
+  return t;
 }
 
 static void
 push_block (struct parser *p, int item)
 {
-  if (p->depth < ARRAY_SIZE (p->stack))
-    p->stack[p->depth++] = item;
+  if (p->depth < MAX_DEPTH)
+    p->blocks[p->depth++] = item;
+  else
+    p->unclear = true;
 }
 
 static int
 open_item (struct parser *p, char **w, size_t n)
 {
-  struct item item = { .parent = current_item (p),
+  bool braced = !strcmp (w[n - 1], "{");
+  int parent = current_item (p);
+  struct item item = { .parent = parent, .maybe = now (p) == MAYBE,
                        .submenu = !strcmp (w[0], "submenu") };
 
-  item.entry.title = strdup (n > 1 ? w[1] : "");
-  for (size_t i = 2; i + 1 < n; i++)
-    if (!strcmp (w[i], "$menuentry_id_option") || !strcmp (w[i], "--id"))
-      if (!item.entry.id)
+  p->pending = BLOCK_SKIPPED;
+  if (now (p) != NO && parent != BLOCK_SKIPPED) {
+    item.entry.title = strdup (n > 1 ? w[1] : "");
+    for (size_t i = 2; i + 1 < n && !item.entry.id; i++)
+      if (!strcmp (w[i], "$menuentry_id_option") || !strcmp (w[i], "--id"))
         item.entry.id = strdup (w[i + 1]);
-  if (!item.entry.title || item_vec_push (&p->items, item) == -1) {
-    boot_entry_free (&item.entry);
-    return out_of_memory (p);
+    if (!item.entry.title || item_vec_push (&p->items, item) == -1) {
+      boot_entry_free (&item.entry);
+      return out_of_memory (p);
+    }
+    p->pending = (int) p->items.len - 1;
   }
-  push_block (p, (int) p->items.len - 1);
+  if (braced) {
+    push_block (p, p->pending);
+    p->pending = BLOCK_OTHER;
+  }
   return 0;
 }
 
@@ -148,132 +294,220 @@ join (char **w, size_t n)
 static int
 set_default (struct parser *p, const char *value)
 {
-  const char *variable = NULL;
+  enum truth t = now (p);
   char *chosen;
 
-  if (!strcmp (value, "${next_entry}") || !strcmp (value, "$next_entry"))
-    variable = "next_entry";
-  if (!strcmp (value, "${saved_entry}") || !strcmp (value, "$saved_entry"))
-    variable = "saved_entry";
-  chosen = variable ? grub_env (p->env, variable) : strdup (value);
-  if (!chosen && variable && !strcmp (variable, "next_entry"))
-    return 0; /* not set: that branch is not taken */
-  if (!chosen)
-    chosen = strdup ("0"); /* GRUB's default for an unset one */
-  if (!chosen)
-    return out_of_memory (p);
+  if (t == NO)
+    return 0;
+  if (!expand_known (value, p->env, &chosen)) {
+    p->unclear = true;
+    return 0;
+  }
+  if (t == MAYBE) {
+    p->unclear = p->unclear || !p->chosen || strcmp (p->chosen, chosen);
+    free (chosen);
+    return 0;
+  }
   free (p->chosen);
   p->chosen = chosen;
+  p->unclear = false;
   return 0;
+}
+
+/* A second value is for another branch: then none is claimed. */
+static void
+replace_field (char **field, char *value, bool *unclear)
+{
+  if (*field && strcmp (*field, value))
+    *unclear = true;
+  free (*field);
+  *field = value;
 }
 
 static int
 entry_line (struct parser *p, char **w, size_t n)
 {
+  CLEANUP_FREE char *rest = NULL, *path = NULL;
+  bool initrd = !strncmp (w[0], "initrd", 6);
   int i = current_item (p);
-  struct boot_entry *b;
+  struct item *item;
 
   if (i < 0 || n < 2)
     return 0;
-  b = &p->items.items[i].entry;
-  if (!strncmp (w[0], "initrd", 6)) {
-    free (b->initrd_path);
-    b->initrd_path = join (w + 1, n - 1);
-    return b->initrd_path ? 0 : out_of_memory (p);
+  item = &p->items.items[i];
+  rest = initrd ? join (w + 1, n - 1) : join (w + 2, n - 2);
+  path = strdup (w[1]);
+  if (!rest || !path)
+    return out_of_memory (p);
+  if (initrd) {
+    replace_field (&item->entry.initrd_path, steal_ptr (&rest),
+                   &item->unclear);
+    return 0;
   }
-  free (b->linux_path);
-  free (b->options);
-  b->linux_path = strdup (w[1]);
-  b->options = join (w + 2, n - 2);
-  return b->linux_path && b->options ? 0 : out_of_memory (p);
+  replace_field (&item->entry.linux_path, steal_ptr (&path), &item->unclear);
+  replace_field (&item->entry.options, steal_ptr (&rest),
+                 &item->entry.conditional);
+  return 0;
 }
 
-/* next_entry is set in the environment only for one boot; where it is, the
- * first branch of grub-mkconfig's header counts and its else branch not. */
-static bool
-skip_else_branch (struct parser *p, const char *value)
+/* if, elif, else, fi.  1: it was one of them. */
+static int
+branch_word (struct parser *p, char **w, size_t n)
 {
-  char *next = grub_env (p->env, "next_entry");
-  bool skip = next && p->chosen && !strcmp (p->chosen, next)
-              && !strchr (value, '$');
+  struct branch *b
+      = p->n_branches ? &p->branches[p->n_branches - 1] : NULL;
 
-  free (next);
-  return skip;
+  if (!strcmp (w[0], "if")) {
+    enum truth t = condition (w + 1, n - 1, p->env);
+    if (p->n_branches == MAX_DEPTH)
+      p->unclear = true;
+    else
+      p->branches[p->n_branches++] = (struct branch){ t, t };
+    return 1;
+  }
+  if (!b)
+    return 0;
+  if (!strcmp (w[0], "fi"))
+    p->n_branches--;
+  else if (!strcmp (w[0], "elif") || !strcmp (w[0], "else")) {
+    enum truth t = w[0][2] == 's' ? YES : condition (w + 1, n - 1, p->env);
+    b->now = b->taken == YES ? NO : b->taken == MAYBE && t != NO ? MAYBE : t;
+    if (b->now == YES || (b->now == MAYBE && b->taken == NO))
+      b->taken = b->now;
+  } else
+    return 0;
+  return 1;
 }
 
 static int
-grub_line (void *arg, char *line)
+statement (struct parser *p, char **w, size_t n)
 {
-  struct parser *p = arg;
-  char *w[MAX_WORDS];
-  size_t n = words_of (line, w, MAX_WORDS);
-
-  if (n == 0)
+  /* `then` and `else` may have a command on their line. */
+  while (n && (!strcmp (w[0], "then") || !strcmp (w[0], "else"))) {
+    if (w[0][0] == 'e')
+      branch_word (p, w, 1);
+    w++;
+    n--;
+  }
+  if (n == 0 || branch_word (p, w, n))
     return 0;
   if (!strcmp (w[0], "menuentry") || !strcmp (w[0], "submenu"))
     return open_item (p, w, n);
   if (!strcmp (w[0], "}")) {
-    if (p->depth)
-      p->depth--;
+    p->depth -= p->depth > 0;
+    return 0;
+  }
+  if (!strcmp (w[n - 1], "{")) {
+    push_block (p, n == 1 ? p->pending : BLOCK_OTHER);
+    p->pending = BLOCK_OTHER;
     return 0;
   }
   if (!strcmp (w[0], "linux") || !strcmp (w[0], "linux16")
       || !strcmp (w[0], "linuxefi") || !strncmp (w[0], "initrd", 6))
     return entry_line (p, w, n);
-  if (!strcmp (w[0], "blscfg"))
+  if (!strcmp (w[0], "blscfg") && now (p) != NO)
     p->bls = true;
-  if (!strcmp (w[0], "set") && n > 1 && !strncmp (w[1], "default=", 8)
-      && current_item (p) < 0 && !skip_else_branch (p, w[1] + 8))
-    return set_default (p, w[1] + 8);
-  if (!strcmp (w[n - 1], "{"))
-    push_block (p, -1); /* a function */
+  if (!strcmp (w[0], "set") && n > 1) {
+    w++;
+    n--;
+  }
+  if (!strncmp (w[0], "default=", 8) && current_item (p) == BLOCK_OTHER
+      && !in_function (p))
+    return set_default (p, w[0] + 8);
   return 0;
+}
+
+static int
+parse (struct parser *p, char *text)
+{
+  struct lexer s = { text, text };
+  struct word_vec w = { 0 };
+  bool there;
+  int r = 0;
+
+  while (r == 0) {
+    if (next_statement (&s, &w, &there) == -1)
+      r = out_of_memory (p);
+    else if (!there)
+      break;
+    else
+      r = statement (p, w.items, w.len);
+  }
+  free (w.items);
+  return r;
+}
+
+#define NOT_FOUND (-1)
+#define NOT_CLEAR (-2)
+
+static bool
+is_named (const struct item *item, const char *key)
+{
+  return (item->entry.id && !strcmp (item->entry.id, key))
+         || !strcmp (item->entry.title, key);
 }
 
 /* Entry KEY (a number, an id or a title) of the menu PARENT. */
 static int
-find_in_menu (const struct parser *p, int parent, const char *key,
-              size_t len)
+find_in_menu (const struct parser *p, int parent, const char *key)
 {
   char *end;
   long number = strtol (key, &end, 10), i = 0;
-  bool numeric = len > 0 && end == key + len;
+  bool numeric = *key && !*end;
 
   for (size_t k = 0; k < p->items.len; k++) {
     const struct item *item = &p->items.items[k];
     if (item->parent != parent)
       continue;
-    if (numeric ? i == number
-                : (item->entry.id && strlen (item->entry.id) == len
-                   && !strncmp (item->entry.id, key, len))
-                      || (strlen (item->entry.title) == len
-                          && !strncmp (item->entry.title, key, len)))
-      return (int) k;
+    /* An entry that may be missing moves all that follow. */
+    if (numeric ? i == number || item->maybe : is_named (item, key))
+      return item->maybe ? NOT_CLEAR : (int) k;
     i++;
   }
-  return -1;
+  return NOT_FOUND;
 }
 
-/* "1>0" and "Advanced options>Debian": through submenus. */
-static int
-find_default (const struct parser *p)
+/* The part of KEY before a single '>' ("1>0"), with ">>" made ">".  Returns
+ * what follows it, or NULL. */
+static char *
+split_key (char *key)
 {
-  const char *key = p->chosen ? p->chosen : "0";
-  int found = -1;
-  size_t len;
+  char *to = key;
 
-  for (;; key += len + 1) {
-    len = strcspn (key, ">");
-    found = find_in_menu (p, found, key, len);
-    if (found < 0 || !key[len])
-      break;
+  for (; *key; *to++ = *key++) {
+    if (*key != '>')
+      continue;
+    if (key[1] != '>') {
+      *to = '\0';
+      return key + 1;
+    }
+    key++;
   }
-  /* GRUB falls back to the first entry, and a submenu shows its first. */
-  if (found < 0)
-    found = find_in_menu (p, -1, "0", 1);
+  *to = '\0';
+  return NULL;
+}
+
+/* "1>0" and "Advanced options>Debian": through submenus.  What is not there
+ * is the first of its menu; a submenu shows its first. */
+static int
+find_default (const struct parser *p, char *key)
+{
+  int found = BLOCK_OTHER, menu;
+  char *rest;
+
+  do {
+    menu = found;
+    rest = split_key (key);
+    found = find_in_menu (p, menu, key);
+    if (found == NOT_FOUND) {
+      found = find_in_menu (p, menu, "0");
+      rest = NULL;
+    }
+    key = rest;
+  } while (key && found >= 0);
   for (unsigned i = 0;
        i < 16 && found >= 0 && p->items.items[found].submenu; i++)
-    found = find_in_menu (p, found, "0", 1);
+    found = find_in_menu (p, found, "0");
   return found;
 }
 
@@ -281,13 +515,16 @@ int
 grub_default (char *text, const char *env, struct boot_entry *ret,
               bool *ret_bls, struct err *e)
 {
-  struct parser p = { .env = env, .err = e };
-  int r = each_line (text, grub_line, &p) ? -1 : 0, found;
+  struct parser p = { .env = env, .err = e, .pending = BLOCK_OTHER };
+  int r = parse (&p, text), found;
 
+  if (r == 0 && !p.chosen && !(p.chosen = strdup ("0")))
+    r = out_of_memory (&p);
   if (r == 0) {
-    found = find_default (&p);
+    found = find_default (&p, p.chosen);
     *ret_bls = p.bls;
-    if (found >= 0 && p.items.items[found].entry.linux_path) {
+    if (!p.unclear && found >= 0 && !p.items.items[found].unclear
+        && p.items.items[found].entry.linux_path) {
       *ret = p.items.items[found].entry;
       p.items.items[found].entry = (struct boot_entry){ 0 };
       r = 1;
@@ -317,25 +554,54 @@ replace (char **field, char *value)
   return 0;
 }
 
-/* Fedora's "options $kernelopts": from the environment block. */
-static char *
-expand_options (const char *value, const char *env)
+/* Keys that may come more than once add up. */
+static int
+append (char **field, char *value)
 {
-  char *opts;
+  char *whole;
 
-  if (strncmp (value, "$kernelopts", 11))
-    return strdup (value);
-  opts = grub_env (env, "kernelopts");
-  if (!opts)
-    return strdup (value + 11);
-  if (value[11]) {
-    char *both = NULL;
-    if (asprintf (&both, "%s%s", opts, value + 11) == -1)
-      both = NULL;
-    free (opts);
-    return both;
+  if (!value || !*field)
+    return replace (field, value);
+  if (asprintf (&whole, "%s %s", *field, value) == -1)
+    whole = NULL;
+  free (value);
+  return replace (field, whole);
+}
+
+/* Fedora's variables: $kernelopts from the environment block, and tuned's,
+ * which are empty unless the block has them. */
+static char *
+expand_variables (const char *value, const char *env)
+{
+  static const char *const names[]
+      = { "kernelopts", "tuned_params", "tuned_initrd" };
+  struct buf out = { 0 };
+
+  for (; *value; value++) {
+    size_t i = 0, len = 0;
+    for (; *value == '$' && i < ARRAY_SIZE (names); i++) {
+      len = strlen (names[i]);
+      if (!strncmp (value + 1, names[i], len)
+          && !isalnum ((unsigned char) value[1 + len])
+          && value[1 + len] != '_')
+        break;
+    }
+    if (*value != '$' || i == ARRAY_SIZE (names)) {
+      buf_add (&out, value, 1);
+      continue;
+    }
+    CLEANUP_FREE char *known = grub_env (env, names[i]);
+    /* Without the block GRUB's own default counts, which is not known. */
+    if (known)
+      buf_puts (&out, known);
+    else if (i == 0)
+      buf_puts (&out, "$kernelopts");
+    value += len;
   }
-  return opts;
+  while (out.len && isspace ((unsigned char) out.data[out.len - 1]))
+    out.data[--out.len] = '\0';
+  buf_puts (&out, "");
+  return out.failed ? (buf_free (&out), NULL) : out.data;
 }
 
 static int
@@ -358,10 +624,9 @@ bls_line (void *arg, char *line)
   if (!strcmp (line, "linux"))
     return replace (&b->entry->linux_path, strdup (value));
   if (!strcmp (line, "initrd"))
-    return replace (&b->entry->initrd_path,
-                    strndup (value, strcspn (value, " \t")));
+    return append (&b->entry->initrd_path, expand_variables (value, b->env));
   if (!strcmp (line, "options"))
-    return replace (&b->entry->options, expand_options (value, b->env));
+    return append (&b->entry->options, expand_variables (value, b->env));
   return 0;
 }
 

@@ -4,8 +4,8 @@
  * Pure text: the GRUB manual's configuration (sections "Simple
  * configuration", "menuentry", "The GRUB environment block") as
  * grub-mkconfig writes it, and the Boot Loader Specification's type 1
- * entries.  No script is run: conditions are not evaluated but for
- * next_entry and saved_entry.
+ * entries.  No script is run: of conditions only those on variables of the
+ * environment block are evaluated; what depends on others is not claimed.
  */
 #ifndef XRAYFS_INSPECT_GRUB_H
 #define XRAYFS_INSPECT_GRUB_H
@@ -17,6 +17,7 @@ struct boot_entry {
   char *linux_path;  /* as written, relative to GRUB's root */
   char *initrd_path; /* all of them, separated by blanks; NULL: none */
   char *options;     /* the kernel command line */
+  bool conditional;  /* options are those of one of several branches */
 };
 void boot_entry_free (struct boot_entry *b);
 
@@ -27,7 +28,8 @@ char *grub_env (const char *block, const char *key);
 /* The entry of grub.cfg TEXT (which is changed) that starts by default.
  * ENV is the environment block, or NULL.  *RET_BLS: entries come from the
  * Boot Loader Specification's files (blscfg).
- * Returns 1: *RET is filled; 0: there is none; -1: out of memory. */
+ * Returns 1: *RET is filled; 0: there is none, or the text does not tell;
+ * -1: out of memory. */
 int grub_default (char *text, const char *env, struct boot_entry *ret,
                   bool *ret_bls, struct err *e) must_check;
 

@@ -15,6 +15,8 @@
 #define MAX_ENTRIES 500000
 #define MAX_UNPACKED (8 * GiB)
 #define MAX_SEGMENTS 64
+#define MAX_STEPS 500000
+#define MAX_FILE (4 * GiB) /* a loader has to find memory for it */
 #define MAX_TEXT (8 * MiB)
 
 /* The cpio trailer: a 110-byte header and the name "TRAILER!!!" with its
@@ -82,6 +84,7 @@ struct reader {
   struct initramfs *out;
   struct err *err;
   uint64_t unpacked;
+  unsigned steps; /* of walking compressed streams */
 };
 
 /* "./usr/lib/modules/6.1/kernel/x.ko" -> "kernel/x.ko" if it is VERSION's. */
@@ -323,21 +326,195 @@ skip_padding (struct feed *f)
   }
 }
 
-/* --- segments ------------------------------------------------------------------ */
+/* --- where a compressed stream ends ---------------------------------------------
+ *
+ * libarchive takes what follows a stream for another of its kind, and fails
+ * when it is padding or a cpio.  The formats that need it are walked by the
+ * sizes that they hold; a *_end function returns the offset behind the
+ * stream that begins at OFF. */
+
+/* The LEN bytes at OFF; beyond the end is an error. */
+static int
+get (struct reader *r, uint64_t off, void *buf, size_t len)
+{
+  const struct initramfs_source *s = r->source;
+  size_t got;
+
+  if (++r->steps > MAX_STEPS)
+    return err_set (r->err, EFBIG, "more than %d compressed blocks",
+                    MAX_STEPS);
+  if (!range_within (off, len, s->size))
+    return err_set (r->err, EIO, "the compressed data are cut off");
+  if (s->pread (s->arg, buf, len, off, &got, r->err) == -1)
+    return -1;
+  return got == len ? 0
+                    : err_set (r->err, EIO, "the file ends before its size");
+}
+
+static int
+end_at (struct reader *r, uint64_t off, uint64_t *ret)
+{
+  if (off > r->source->size)
+    return err_set (r->err, EIO, "the compressed data are cut off");
+  *ret = off;
+  return 0;
+}
+
+/* RFC 8878, 3.1.1. */
+static int
+zstd_end (struct reader *r, uint64_t off, uint64_t *ret)
+{
+  static const unsigned dict[] = { 0, 1, 2, 4 }, content[] = { 0, 2, 4, 8 };
+  unsigned char b[5];
+  bool single, checksum;
+  uint32_t head;
+
+  if (get (r, off, b, 5) == -1)
+    return -1;
+  single = b[4] >> 5 & 1;
+  checksum = b[4] >> 2 & 1;
+  off += 5 + !single + dict[b[4] & 3] + content[b[4] >> 6]
+         + (single && !(b[4] >> 6));
+  do {
+    if (get (r, off, b, 3) == -1)
+      return -1;
+    head = b[0] | (uint32_t) b[1] << 8 | (uint32_t) b[2] << 16;
+    off += 3 + ((head >> 1 & 3) == 1 ? 1 : head >> 3);
+  } while (!(head & 1));
+  return end_at (r, off + (checksum ? 4 : 0), ret);
+}
+
+/* Linux, lib/decompress_unlz4.c: blocks, each with its size before it, up to
+ * something that is not a size. */
+static int
+lz4_legacy_end (struct reader *r, uint64_t off, uint64_t *ret)
+{
+  const uint32_t max = 8 * MiB + 8 * MiB / 255 + 16;
+  unsigned char b[4];
+  uint32_t size;
+
+  for (off += 4; off + 4 <= r->source->size; off += 4 + (uint64_t) size) {
+    if (get (r, off, b, 4) == -1)
+      return -1;
+    size = load_le32 (b);
+    if (size == 0 || size > max)
+      break;
+  }
+  return end_at (r, off, ret);
+}
+
+/* LZ4 Frame Format 1.6. */
+static int
+lz4_frame_end (struct reader *r, uint64_t off, uint64_t *ret)
+{
+  unsigned char b[5], flags;
+  uint32_t size;
+
+  if (get (r, off, b, 5) == -1)
+    return -1;
+  flags = b[4];
+  off += 7 + (flags & 8 ? 8 : 0) + (flags & 1 ? 4 : 0);
+  for (;;) {
+    if (get (r, off, b, 4) == -1)
+      return -1;
+    off += 4;
+    size = load_le32 (b) & 0x7fffffff;
+    if (size == 0)
+      break;
+    off += size + (flags & 0x10 ? 4 : 0);
+  }
+  return end_at (r, off + (flags & 4 ? 4 : 0), ret);
+}
+
+/* The .xz format 1.2.0, sections 2.1.2 (*RET is behind the footer) and 4.
+ * OFF is at the index. */
+static int
+xz_index_end (struct reader *r, uint64_t off, uint64_t *ret)
+{
+  uint64_t start = off++, left = 0;
+  unsigned shift = 0;
+  unsigned char c;
+
+  do { /* the number of records */
+    if (get (r, off++, &c, 1) == -1)
+      return -1;
+    left |= (uint64_t) (c & 0x7f) << shift;
+    shift += 7;
+  } while (c & 0x80 && shift < 63);
+  /* Of each record two numbers, each of which ends with a small byte. */
+  if (left > r->source->size / 2)
+    return err_set (r->err, EIO, "index of the stream is damaged");
+  for (left *= 2; left; left -= !(c & 0x80))
+    if (get (r, off++, &c, 1) == -1)
+      return -1;
+  return end_at (r, start + round_up (off - start, 4) + 4 + 12, ret);
+}
+
+/* The LZMA2 chunks of a block. */
+static int
+lzma2_end (struct reader *r, uint64_t *off)
+{
+  unsigned char b[6];
+
+  for (;;) {
+    if (get (r, *off, b, 1) == -1)
+      return -1;
+    if (b[0] == 0) {
+      ++*off;
+      return 0;
+    }
+    if (get (r, *off, b, b[0] < 0x80 ? 3 : 5) == -1)
+      return -1;
+    *off += b[0] < 0x80 ? 3 + (uint64_t) load_be16 (b + 1) + 1
+                        : 5 + (b[0] >= 0xc0) + (uint64_t) load_be16 (b + 3) + 1;
+  }
+}
+
+static int
+xz_end (struct reader *r, uint64_t off, uint64_t *ret)
+{
+  static const unsigned char checks[]
+      = { 0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64 };
+  unsigned char b[8];
+  unsigned check;
+  uint64_t start;
+
+  if (get (r, off, b, 8) == -1)
+    return -1;
+  check = checks[b[7] & 15];
+  for (off += 12;; off = start + round_up (off - start, 4) + check) {
+    start = off;
+    if (get (r, off, b, 1) == -1)
+      return -1;
+    if (b[0] == 0)
+      return xz_index_end (r, off, ret);
+    off += ((uint64_t) b[0] + 1) * 4;
+    if (lzma2_end (r, &off) == -1)
+      return -1;
+  }
+}
+
+/* --- segments --------------------------------------------------------------- */
 
 static const struct compression {
   const char *name, *magic;
   unsigned len;
   int (*support) (struct archive *);
+  /* NULL: libarchive finds the end. */
+  int (*end) (struct reader *r, uint64_t off, uint64_t *ret);
 } compressions[] = {
-  { "gzip", "\x1f\x8b", 2, archive_read_support_filter_gzip },
-  { "xz", "\xfd" "7zXZ\0", 6, archive_read_support_filter_xz },
-  { "zstd", "\x28\xb5\x2f\xfd", 4, archive_read_support_filter_zstd },
-  { "bzip2", "BZh", 3, archive_read_support_filter_bzip2 },
-  { "lzma", "\x5d\0\0", 3, archive_read_support_filter_lzma },
-  { "lz4", "\x02\x21\x4c\x18", 4, archive_read_support_filter_lz4 },
-  { "lz4", "\x04\x22\x4d\x18", 4, archive_read_support_filter_lz4 },
-  { "lzo", "\x89LZO", 4, NULL }, /* libarchive would start a program */
+  { "gzip", "\x1f\x8b", 2, archive_read_support_filter_gzip, NULL },
+  { "xz", "\xfd" "7zXZ\0", 6, archive_read_support_filter_xz, xz_end },
+  { "zstd", "\x28\xb5\x2f\xfd", 4, archive_read_support_filter_zstd,
+    zstd_end },
+  { "bzip2", "BZh", 3, archive_read_support_filter_bzip2, NULL },
+  { "lzma", "\x5d\0\0", 3, archive_read_support_filter_lzma, NULL },
+  { "lz4", "\x02\x21\x4c\x18", 4, archive_read_support_filter_lz4,
+    lz4_legacy_end },
+  { "lz4", "\x04\x22\x4d\x18", 4, archive_read_support_filter_lz4,
+    lz4_frame_end },
+  /* libarchive would start a program */
+  { "lzo", "\x89LZO", 4, NULL, NULL },
 };
 
 static const struct compression *
@@ -358,7 +535,7 @@ is_cpio (const char *p, size_t len)
 
 struct compressed_source {
   struct reader *r;
-  uint64_t off;
+  uint64_t off, end;
   char *chunk;
 };
 
@@ -369,7 +546,8 @@ compressed_read (struct archive *a, void *arg, const void **ret)
   const struct initramfs_source *s = c->r->source;
   size_t got;
 
-  if (s->pread (s->arg, c->chunk, CHUNK, c->off, &got, c->r->err) == -1) {
+  if (s->pread (s->arg, c->chunk, MIN (CHUNK, c->end - c->off), c->off, &got,
+                c->r->err) == -1) {
     archive_set_error (a, EIO, "%s", c->r->err->msg);
     return ARCHIVE_FATAL;
   }
@@ -402,7 +580,7 @@ read_compressed (struct reader *r, const struct compression *c, uint64_t off,
 {
   CLEANUP_ARCHIVE struct archive *inner = archive_read_new ();
   CLEANUP_FREE char *in = malloc (CHUNK), *out = malloc (CHUNK);
-  struct compressed_source src = { r, off, in };
+  struct compressed_source src = { r, off, r->source->size, in };
   struct feed f = { .r = r, .inner = inner, .chunk = out };
   uint64_t length;
   size_t n = 0;
@@ -412,7 +590,8 @@ read_compressed (struct reader *r, const struct compression *c, uint64_t off,
     return err_set (r->err, ENOMEM, "out of memory");
   if (!c->support)
     return err_set (r->err, ENOTSUP, "%s compression is not read", c->name);
-  if (open_decompressor (inner, c, &src) == -1)
+  if ((c->end && c->end (r, off, &src.end) == -1)
+      || open_decompressor (inner, c, &src) == -1)
     return -1;
   f.data = out;
   while ((more = skip_padding (&f)) == 1) {
@@ -425,7 +604,8 @@ read_compressed (struct reader *r, const struct compression *c, uint64_t off,
     return -1;
   if (n == 0)
     return err_set (r->err, EINVAL, "no cpio archive in %s", c->name);
-  *ret_length = (uint64_t) archive_filter_bytes (inner, -1);
+  *ret_length = c->end ? src.end - off
+                       : (uint64_t) archive_filter_bytes (inner, -1);
   buf_printf (&r->out->layout,
               "at %" PRIu64 ": cpio in %s, %" PRIu64 " bytes, %zu entries\n",
               off, c->name, *ret_length, n);
@@ -508,7 +688,7 @@ initramfs_read (const struct initramfs_source *source, const char *version,
                 struct initramfs *ret, struct err *e)
 {
   struct initramfs out = { 0 };
-  struct reader r = { source, version, fn, arg, &out, e, 0 };
+  struct reader r = { source, version, fn, arg, &out, e, 0, 0 };
   uint64_t off = 0;
   char head[16];
   size_t len = 0;
@@ -516,6 +696,9 @@ initramfs_read (const struct initramfs_source *source, const char *version,
 
   if (source->size == 0)
     return err_set (e, EINVAL, "the file is empty");
+  if (source->size > MAX_FILE)
+    return err_set (e, EFBIG, "more than %" PRIu64 " bytes long",
+                    (uint64_t) MAX_FILE);
   for (unsigned i = 0; status == 0; i++) {
     status = next_segment (&r, &off, head, &len);
     if (status != 1)

@@ -512,49 +512,112 @@ canonical (const struct vfs *v, const char *dir, const char *target,
   return flatten (joined, ret, e);
 }
 
-/* The path of directory INO, by climbing its "..": only for odd links. */
-struct find_name {
-  uint64_t ino;
-  char *name;
+/* The path of the directory of an odd link: looked for from the root, since
+ * filesystems do not tell a directory's parent.  It is as deep as the link's
+ * id says, which bounds the search; such a link is read once in a lifetime. */
+#define MAX_SEARCHED 1000000
+
+struct search {
+  struct fs *fs;
+  uint64_t ino; /* of the directory looked for */
+  unsigned searched;
+  struct err *err;
+};
+
+struct subdirs {
+  struct buf entries; /* inode, then the name with its NUL */
+  struct search *search;
 };
 
 static int
-find_name (void *arg, const char *name, size_t len, uint64_t ino,
-           unsigned type unused_arg)
+take_subdir (void *arg, const char *name, size_t len, uint64_t ino,
+             unsigned type)
 {
-  struct find_name *f = arg;
+  struct subdirs *d = arg;
 
-  if (ino != f->ino)
+  d->search->searched++;
+  if (type != DT_DIR && type != DT_UNKNOWN)
     return 0;
-  f->name = strndup (name, len);
-  return 1;
+  buf_add (&d->entries, &ino, sizeof ino);
+  buf_add (&d->entries, name, len);
+  buf_add (&d->entries, "", 1);
+  return d->entries.failed;
 }
 
-static int
-path_of_dir (const struct place *p, struct buf *ret, struct err *e)
-{
-  uint64_t ino = p->odd_dir, up;
-  CLEANUP_BUF struct buf tail = { 0 };
+static int search_below (struct search *s, uint64_t dir, unsigned depth,
+                         struct buf *path);
 
-  if (p->mount != 0)
-    return err_set (e, ELOOP, "the link climbs in a mounted filesystem");
-  for (unsigned i = 0; i < p->depth; i++) {
-    struct find_name f = { .ino = ino };
-    if (fs_lookup (p->fs, ino, "..", 2, &up, e) == -1
-        || fs_readdir (p->fs, up, find_name, &f, e) == -1)
+static int
+search_subdirs (struct search *s, const struct buf *entries, unsigned depth,
+                struct buf *path)
+{
+  size_t len = path->len;
+  uint64_t ino;
+  int r = 0;
+
+  for (size_t off = 0; r == 0 && off < entries->len;) {
+    const char *name = entries->data + off + sizeof ino;
+    memcpy (&ino, entries->data + off, sizeof ino);
+    off += sizeof ino + strlen (name) + 1;
+    buf_printf (path, "/%s", name);
+    if (buf_check (path, s->err) == -1)
       return -1;
-    if (!f.name)
-      return err_set (e, EIO, "a directory is not in its own parent");
-    buf_reset (ret);
-    buf_printf (ret, "/%s%s", f.name, buf_str (&tail));
-    free (f.name);
-    buf_reset (&tail);
-    buf_puts (&tail, buf_str (ret));
-    ino = up;
+    r = depth > 1 ? search_below (s, ino, depth - 1, path) : ino == s->ino;
+    if (r != 1) {
+      path->len = len;
+      path->data[len] = '\0';
+    }
   }
-  if (!ret->len)
-    buf_puts (ret, "/");
-  return buf_check (ret, e);
+  return r;
+}
+
+/* Is the directory DEPTH below DIR?  1: PATH leads to it; 0; -1. */
+static int
+search_below (struct search *s, uint64_t dir, unsigned depth,
+              struct buf *path)
+{
+  CLEANUP_BUF struct buf entries = { 0 };
+  struct subdirs d = { .search = s };
+  struct fs_stat st;
+  int r;
+
+  if (depth == 0)
+    return dir == s->ino;
+  if (s->searched > MAX_SEARCHED)
+    return err_set (s->err, ELOOP, "the link climbs, and its directory was"
+                    " not found among %d names", MAX_SEARCHED);
+  if (fs_stat (s->fs, dir, &st, s->err) == -1)
+    return -1;
+  if (!S_ISDIR (st.mode))
+    return 0;
+  r = fs_readdir (s->fs, dir, take_subdir, &d, s->err);
+  entries = d.entries;
+  if (r == -1 || buf_check (&entries, s->err) == -1)
+    return -1;
+  return search_subdirs (s, &entries, depth, path);
+}
+
+/* Adds the path of directory INO, DEPTH below the root, of mount MOUNT. */
+static int
+path_of_dir (const struct vfs *v, unsigned mount, uint64_t ino,
+             unsigned depth, struct buf *ret, struct err *e)
+{
+  const struct vfs_mount *m = &v->mounts[mount];
+  struct search s = { m->fs, ino, 0, e };
+  int r;
+
+  if (depth < m->depth)
+    return err_set (e, EIO, "a directory lies above its filesystem");
+  if (mount > 0
+      && path_of_dir (v, m->parent, m->point, m->depth, ret, e) == -1)
+    return -1;
+  buf_puts (ret, "");
+  if (buf_check (ret, e) == -1)
+    return -1;
+  r = search_below (&s, m->root, depth - m->depth, ret);
+  if (r == 0)
+    return err_set (e, EIO, "the directory of the link was not found");
+  return r == 1 ? 0 : -1;
 }
 
 static int
@@ -587,8 +650,10 @@ rewrite (const struct place *p, const char *target, struct buf *ret,
     climb (ret, p->depth, strcmp (target, "..") ? target : "");
     return buf_check (ret, e);
   case TARGET_ODD:
-    if (path_of_dir (p, &dir, e) == -1)
+    if (path_of_dir (p->vfs, p->mount, p->odd_dir, p->depth, &dir, e) == -1)
       return -1;
+    if (dir.len == 0)
+      buf_puts (&dir, "/");
     break;
   }
   if (canonical (p->vfs, buf_str (&dir), target, &to, e) == -1)

@@ -130,7 +130,10 @@ list_codes (struct node *n, struct err *e)
 static int
 list_reasons (struct node *n, struct err *e)
 {
-  return list_of_codes (n, reason_row, e);
+  /* `none` is where a requirement without a code says why. */
+  return node_add (n, "none", reason_row, n->index, e) == -1
+             ? -1
+             : list_of_codes (n, reason_row, e);
 }
 
 static const struct node_def policy_rows[] = {

@@ -7,7 +7,7 @@
 #   mounted, ended       is $mnt mounted; has all of xrayfs for $mnt ended
 #   guardian, server, watcher   their pids
 #   expect STATUS COMMAND       checks the exit status; output in $tmp/out
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2119,SC2120
 
 [ -w /dev/fuse ] || skip "/dev/fuse cannot be used here"
 requires fusermount3 runuser

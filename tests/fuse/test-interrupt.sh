@@ -2,6 +2,7 @@
 # A slow finding delays no fast one, and a reader that waits for it can be
 # interrupted.  The image is as slow as we want: it is the `disk` of another
 # mount, whose server we stop and let go on.
+# shellcheck disable=SC1091,SC2119,SC2154
 . "${srcdir:-.}/tests/functions.sh"
 . "$srcdir/tests/fuse/processes.sh"
 requires timeout

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # However a mount ends, no mount and no process stays behind.
+# shellcheck disable=SC1091,SC2119,SC2154
 . "${srcdir:-.}/tests/functions.sh"
 . "$srcdir/tests/fuse/processes.sh"
 
@@ -66,15 +67,33 @@ shrunk ()
   mv "$image.full" "$image"
 }
 
+# Each mount gets the numbers of the one before, whose processes may still be
+# about to unmount: they must leave it alone.
 cycles ()
 {
   local i
   for ((i = 0; i < 20; i++)); do
     mount_image || fail "mount $i"
     as_user cat "$mnt/format" > /dev/null || fail "read $i"
-    as_user fusermount3 -u "$mnt"
-    check_end "cycle $i"
+    as_user fusermount3 -u "$mnt" || fail "unmount $i"
   done
+  check_end "the last of 20 cycles"
+}
+
+# The connection is cut, the mount is left.
+aborted ()
+{
+  local control=/sys/fs/fuse/connections
+  mount_image
+  local number
+  number=$(awk -v m="$mnt" '$5 == m { split ($3, d, ":"); print d[2] }' \
+    /proc/self/mountinfo)
+  if [ -w "$control/$number/abort" ]; then
+    echo 1 > "$control/$number/abort"
+  else
+    kill "$(guardian)"
+  fi
+  check_end "aborted"
 }
 
 # What is mounted in the same place afterwards is not ours to unmount.
@@ -99,6 +118,7 @@ all ()
   busy
   removed
   shrunk
+  aborted
   cycles
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Mounting: options, messages, exit statuses, and that the tree can be read.
+# shellcheck disable=SC1091,SC2119,SC2154
 . "${srcdir:-.}/tests/functions.sh"
 . "$srcdir/tests/fuse/processes.sh"
 
@@ -32,7 +33,7 @@ for o in -s "-o ro" "-o uid=12,gid=34" "-o allow_root" "-o max_read=65536" \
   unmount
 done
 expect 0 mount_image -o allow_other
-grep " $mnt " /proc/self/mountinfo | grep -q default_permissions.*allow_other ||
+grep " $mnt " /proc/self/mountinfo | grep -q 'default_permissions.*allow_other' ||
   fail "allow_other without default_permissions"
 unmount
 
@@ -64,7 +65,7 @@ mkfifo "$tmp/fifo"
 expect 3 "$program" "$tmp/fifo" "$mnt"; said pipe
 expect 3 "$program" /dev/null "$mnt"; said "character device"
 : > "$tmp/empty"
-"$program" "$tmp/empty" "$mnt" 2> "$tmp/err" && unmount
+expect 3 "$program" "$tmp/empty" "$mnt"; said "empty"
 printf 'QFI\373\0\0\0\3' > "$tmp/short.qcow2"
 expect 3 "$program" "$tmp/short.qcow2" "$mnt"
 ended || fail "something is left"

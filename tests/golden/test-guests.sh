@@ -31,11 +31,12 @@ guest ()
 {
   local name=$1 change
   shift
-  # Where it runs, and which kernel: for the commands.
-  local r=$tmp/tree/root i=$tmp/tree/initramfs m=$tmp/tree/root/lib/modules/$v
+  # For the commands.
+  # shellcheck disable=SC2034
+  local r=$tmp/tree/root i=$tmp/tree/initramfs \
+    m=$tmp/tree/root/usr/lib/modules/$v
   rm -rf "$tmp/tree"
   cp -a "$tmp/good" "$tmp/tree"
-  m=$r/usr/lib/modules/$v
   layout=
   change=$(cat)
   eval "$change"
@@ -44,8 +45,6 @@ guest ()
   for e; do expect "$name" "$e"; done
 }
 after_image () { :; }
-cfg='$r/boot/grub/grub.cfg' # for the commands, expanded there
-: "$cfg"
 
 # --- virtio ---------------------------------------------------------------
 
@@ -331,10 +330,11 @@ beside ()
   after_image ()
   {
     eval "$make"
-    dd if="$tmp/other" of="$tmp/disk.img" bs=1M seek=8 conv=notrunc status=none
     truncate -s 400M "$tmp/disk.img"
     echo 8M,391M,83 | sfdisk -q --append --no-reread --no-tell-kernel \
       "$tmp/disk.img"
+    dd if="$tmp/other" of="$tmp/disk.img" bs=1M seek=8 conv=notrunc,sparse \
+      status=none
   }
   make=$2
   guest "beside-$1" "partitions/2/filesystem=$3" os/family=unknown \
@@ -346,9 +346,20 @@ rm -rf "$i"; mv "$r/boot" "$tmp/tree/boot"; rm -rf "$r"; mv "$tmp/tree/boot" "$r
 END
   after_image () { :; }
 }
-beside lvm 'head -c 512 /dev/zero > "$tmp/other"
-  printf "LABELONE\1\0\0\0\0\0\0\0\0\0\0\0\40\0\0\0LVM2 001abcdefghijklmnopqrstuvwxyz012345" >> "$tmp/other"
-  head -c 4096 /dev/zero >> "$tmp/other"' '*'
+# What `beside` is given is expanded when it is run.
+# shellcheck disable=SC2016
+{
+if command -v python3 > /dev/null; then
+  beside lvm 'python3 - "$tmp/other" << "END"
+import struct, sys, zlib
+body = struct.pack("<I8s32s", 32, b"LVM2 001", b"abcdefghijklmnopqrstuvwxyz012345")
+body = body.ljust(512 - 20, b"\0")
+crc = zlib.crc32(body, 0xf597a6cf ^ 0xffffffff) ^ 0xffffffff
+label = struct.pack("<8sQI", b"LABELONE", 1, crc) + body
+open(sys.argv[1], "wb").write(bytes(512) + label + bytes(4096))
+END
+' LVM2_member
+fi
 if command -v mkfs.xfs > /dev/null; then
   beside xfs 'rm -f "$tmp/other"; truncate -s 391M "$tmp/other"
     mkfs.xfs -q "$tmp/other"' xfs
@@ -357,5 +368,6 @@ if command -v mkfs.ntfs > /dev/null; then
   beside ntfs 'rm -f "$tmp/other"; truncate -s 391M "$tmp/other"
     mkfs.ntfs -q -F -Q "$tmp/other" > /dev/null 2>&1' ntfs
 fi
+}
 
 exit "$failed"

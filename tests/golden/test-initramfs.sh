@@ -13,8 +13,8 @@ mkdir -p "main/usr/lib/modules/$v/kernel/drivers" main/etc/modprobe.d main/dev
 for m in virtio-blk.ko virtio_net.ko.xz virtio-pci.ko.zst virtio.ko.gz; do
   echo "$m" > "main/usr/lib/modules/$v/kernel/drivers/$m"
 done
-head -c 3000000 /dev/urandom > main/usr/large
-head -c 5000000 /dev/zero > main/usr/zeros
+head -c 700000 /dev/urandom > main/usr/large
+head -c 900000 /dev/zero > main/usr/zeros
 touch 'main/etc/a name' main/etc/x{1..300}
 ln -s usr/lib main/lib
 ln main/usr/large main/usr/hard
@@ -36,8 +36,8 @@ cpio_of main crc > crc.cpio
 
 declare -A pack=(
   [gzip]='gzip -n' [bzip2]=bzip2 [xz]='xz --check=crc32 -0' [lzma]='lzma -0'
-  [lz4]='lz4 -l -q -c' [zstd]='zstd -q' [zstd-T]='zstd -q -T2 -B1MiB'
-  [cat]=cat [xz-blocks]='xz --check=crc32 -0 --block-size=500000'
+  [lz4]='lz4 -l -q -c' [zstd]='zstd -q' [zstd-T]='zstd -q -T2 -B512KiB'
+  [cat]=cat [xz-blocks]='xz --check=crc32 -0 --block-size=200000'
   [lz4-frame]='lz4 -q -c' [zstd-check]='zstd -q --check --long=27'
 )
 

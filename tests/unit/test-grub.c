@@ -1,0 +1,235 @@
+/* xrayfs: what GRUB would start, from the text of its configuration
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A case says which kernel starts, or that the text alone does not tell.
+ */
+#include "inspect/grub.h"
+
+#include "test.h"
+
+#define ENV "# GRUB Environment Block\n"
+
+/* What grub-mkconfig writes before the entries. */
+#define HEADER(else_branch)                                                   \
+  "if [ -s $prefix/grubenv ]; then\n"                                         \
+  "  set have_grubenv=true\n  load_env\nfi\n"                                 \
+  "if [ \"${initrdfail}\" = 2 ]; then\n   set initrdfail=\n"                  \
+  "elif [ \"${initrdfail}\" = 1 ]; then\n"                                    \
+  "   set next_entry=\"${prev_entry}\"\n   set prev_entry=\n"                 \
+  "   save_env prev_entry\n"                                                  \
+  "   if [ \"${next_entry}\" ]; then\n      set initrdfail=2\n   fi\nfi\n"    \
+  "if [ \"${next_entry}\" ] ; then\n"                                         \
+  "   set default=\"${next_entry}\"\n   set next_entry=\n"                    \
+  "   save_env next_entry\n   set boot_once=true\nelse\n"                     \
+  "   set default=\"" else_branch "\"\nfi\n\n"                                \
+  "if [ x\"${feature_menuentry_id}\" = xy ]; then\n"                          \
+  "  menuentry_id_option=\"--id\"\nelse\n  menuentry_id_option=\"\"\nfi\n"    \
+  "export menuentry_id_option\n"                                              \
+  "if [ \"${prev_saved_entry}\" ]; then\n"                                    \
+  "  set saved_entry=\"${prev_saved_entry}\"\n  save_env saved_entry\nfi\n"   \
+  "function savedefault {\n  if [ -z \"${boot_once}\" ]; then\n"              \
+  "    saved_entry=\"${chosen}\"\n    save_env saved_entry\n  fi\n}\n"        \
+  "function load_video {\n  insmod all_video\n}\n"
+
+/* Debian's entries: a simple one, and a submenu. */
+#define ENTRY(title, id, kernel)                                              \
+  "menuentry '" title "' --class debian --class os $menuentry_id_option "     \
+  "'" id "' {\n\tload_video\n\tinsmod gzio\n"                                 \
+  "\tif [ x$grub_platform = xxen ]; then insmod xzio; insmod lzopio; fi\n"    \
+  "\tset root='hd0,msdos1'\n"                                                 \
+  "\tif [ x$feature_platform_search_hint = xy ]; then\n"                      \
+  "\t  search --no-floppy --fs-uuid --set=root --hint='hd0,msdos1' U\n"       \
+  "\telse\n\t  search --no-floppy --fs-uuid --set=root U\n\tfi\n"             \
+  "\techo 'Loading Linux ...'\n"                                              \
+  "\tlinux\t/boot/vmlinuz-" kernel " root=UUID=U ro  quiet\n"                 \
+  "\techo 'Loading initial ramdisk ...'\n"                                    \
+  "\tinitrd\t/boot/initrd.img-" kernel "\n}\n"
+#define MENU                                                                  \
+  ENTRY ("Debian GNU/Linux", "simple-U", "2")                                 \
+  "submenu 'Advanced options for Debian GNU/Linux' $menuentry_id_option "     \
+  "'gnulinux-advanced-U' {\n"                                                 \
+  ENTRY ("Debian, with Linux 2", "gnulinux-2-advanced-U", "2")                \
+  ENTRY ("Debian, with Linux 1", "gnulinux-1-advanced-U", "1")                \
+  "}\n"                                                                       \
+  ENTRY ("Other > system", "other", "3")                                      \
+  "menuentry 'UEFI Firmware Settings' --id 'uefi-firmware' {\n"               \
+  "\tfwsetup\n}\n"
+
+/* KERNEL: its path; NULL: none is claimed.  INITRD, OPTIONS: NULL: not
+ * looked at. */
+static const struct {
+  const char *name, *text, *env, *kernel, *initrd, *options;
+  bool bls;
+} cases[] = {
+  { "grub-mkconfig", HEADER ("0") MENU, NULL, "/boot/vmlinuz-2",
+    "/boot/initrd.img-2", "root=UUID=U ro quiet", false },
+  { "number in a submenu", HEADER ("1>1") MENU, NULL, "/boot/vmlinuz-1",
+    "/boot/initrd.img-1", NULL, false },
+  { "ids", HEADER ("gnulinux-advanced-U>gnulinux-1-advanced-U") MENU, NULL,
+    "/boot/vmlinuz-1", NULL, NULL, false },
+  { "titles",
+    HEADER ("Advanced options for Debian GNU/Linux>Debian, with Linux 1")
+        MENU,
+    NULL, "/boot/vmlinuz-1", NULL, NULL, false },
+  { "a submenu shows its first", HEADER ("1") MENU, NULL, "/boot/vmlinuz-2",
+    NULL, NULL, false },
+  { "the third", HEADER ("2") MENU, NULL, "/boot/vmlinuz-3", NULL, NULL,
+    false },
+  { "no kernel", HEADER ("3") MENU, NULL, NULL, NULL, NULL, false },
+  { "a number that is too large", HEADER ("9") MENU, NULL, "/boot/vmlinuz-2",
+    NULL, NULL, false },
+  { "an id that is not there", HEADER ("gone") MENU, NULL, "/boot/vmlinuz-2",
+    NULL, NULL, false },
+  { "saved, nothing saved", HEADER ("${saved_entry}") MENU, ENV,
+    "/boot/vmlinuz-2", NULL, NULL, false },
+  { "saved, no block", HEADER ("${saved_entry}") MENU, NULL,
+    "/boot/vmlinuz-2", NULL, NULL, false },
+  { "saved", HEADER ("${saved_entry}") MENU,
+    ENV "saved_entry=gnulinux-advanced-U>gnulinux-1-advanced-U\n###",
+    "/boot/vmlinuz-1", NULL, NULL, false },
+  { "saved number", HEADER ("${saved_entry}") MENU, ENV "saved_entry=2\n###",
+    "/boot/vmlinuz-3", NULL, NULL, false },
+  { "next", HEADER ("0") MENU, ENV "next_entry=other\n###",
+    "/boot/vmlinuz-3", NULL, NULL, false },
+  { "next before saved", HEADER ("${saved_entry}") MENU,
+    ENV "saved_entry=1>1\nnext_entry=other\n###", "/boot/vmlinuz-3", NULL,
+    NULL, false },
+  { "next is empty", HEADER ("2") MENU, ENV "next_entry=\nsaved_entry=0\n",
+    "/boot/vmlinuz-3", NULL, NULL, false },
+  { "no default", MENU, NULL, "/boot/vmlinuz-2", NULL, NULL, false },
+  { "default without set", "default=2\n" MENU, NULL, "/boot/vmlinuz-3", NULL,
+    NULL, false },
+  { "another variable", "set default=\"$mine\"\n" MENU, NULL, NULL, NULL,
+    NULL, false },
+  { "quotes and escapes",
+    "set default='it'\"'\"'s \"one\" >> two'\n"
+    "menuentry 'a' {\nlinux /a\n}\n"
+    "menuentry 'it'\"'\"'s \"one\" > two' {\n linux \"/b c\" 'x y' z\\ w\n}\n",
+    NULL, "/b c", NULL, "x y z w", false },
+  { "escaped >",
+    "set default=\"one>>two\"\nmenuentry 'a' {\nlinux /a\n}\n"
+    "menuentry 'one>two' {\nlinux /b\n}\n",
+    NULL, "/b", NULL, NULL, false },
+  { "linux16 and initrd16",
+    "menuentry a {\n linux16 /k x\n initrd16 /i\n}\n", NULL, "/k", "/i", "x",
+    false },
+  { "linuxefi", "menuentry a {\n linuxefi /k x\n initrdefi /i\n}\n", NULL,
+    "/k", "/i", "x", false },
+  { "several initrds",
+    "menuentry a {\n linux /k\n initrd /early.cpio\t/ucode.img /i\n}\n", NULL,
+    "/k", "/early.cpio /ucode.img /i", "", false },
+  { "comments",
+    "# menuentry 'no' {\nmenuentry a { # a comment\n # linux /no\n linux /k"
+    " a=#b # c\n#initrd /no\n}\n",
+    NULL, "/k", NULL, "a=#b", false },
+  { "a brace on its own line", "menuentry 'a'\n{\n linux /k\n}\n"
+    "menuentry b {\n linux /b\n}\n",
+    NULL, "/k", NULL, NULL, false },
+  { "nothing", "", NULL, NULL, NULL, NULL, false },
+  { "no entries", "insmod ext2\n", NULL, NULL, NULL, NULL, false },
+  { "unbalanced", "}\n}\nmenuentry a {\n linux /k\n", NULL, "/k", NULL, NULL,
+    false },
+  { "one line", "menuentry a { linux /k x; initrd /i; }\n", NULL, "/k", "/i",
+    "x", false },
+  { "a line goes on", "menuentry a {\n linux /k \\\n x y\n}\n", NULL, "/k",
+    NULL, "x y", false },
+  { "another file", "source /boot/other.cfg\n", NULL, NULL, NULL, NULL,
+    false },
+  { "blscfg", HEADER ("${saved_entry}") "insmod blscfg\nblscfg\n", NULL, NULL,
+    NULL, NULL, true },
+  { "insmod blscfg alone", "insmod blscfg\n" MENU, NULL, "/boot/vmlinuz-2",
+    NULL, NULL, false },
+};
+
+static void
+check_case (size_t i)
+{
+  CLEANUP_FREE char *text = strdup (cases[i].text);
+  struct boot_entry b = { 0 };
+  struct err e = { 0 };
+  bool bls = false;
+  int r;
+
+  CHECK (text);
+  fprintf (stderr, "%s\n", cases[i].name);
+  CHECK_OK (r = grub_default (text, cases[i].env, &b, &bls, &e));
+  CHECK (bls == cases[i].bls);
+  CHECK (r == (cases[i].kernel != NULL));
+  if (cases[i].kernel)
+    CHECK_STR (b.linux_path, cases[i].kernel);
+  if (cases[i].initrd)
+    CHECK_STR (b.initrd_path, cases[i].initrd);
+  if (cases[i].options)
+    CHECK_STR (b.options, cases[i].options);
+  boot_entry_free (&b);
+}
+
+static void
+test_environment (void)
+{
+  static const char block[]
+      = ENV "saved_entry=a b=c\nempty=\nkernelopts=root=X ro\n#####";
+  CLEANUP_FREE char *saved = grub_env (block, "saved_entry"),
+               *opts = grub_env (block, "kernelopts");
+
+  CHECK_STR (saved, "a b=c");
+  CHECK_STR (opts, "root=X ro");
+  CHECK (!grub_env (block, "empty"));
+  CHECK (!grub_env (block, "saved"));
+  CHECK (!grub_env (block, "try"));
+  CHECK (!grub_env (NULL, "saved_entry"));
+}
+
+static const struct {
+  const char *name, *text, *env, *kernel, *initrd, *options;
+} bls_cases[] = {
+  { "an entry",
+    "title Fedora (6.1)\nversion 6.1\nlinux /vmlinuz-6.1\n"
+    "initrd /initramfs-6.1.img\noptions root=UUID=U ro quiet\n",
+    NULL, "/vmlinuz-6.1", "/initramfs-6.1.img", "root=UUID=U ro quiet" },
+  { "kernelopts",
+    "linux /k\ninitrd /i $tuned_initrd\noptions $kernelopts $tuned_params\n",
+    ENV "kernelopts=root=/dev/vda1 ro\n", "/k", "/i", "root=/dev/vda1 ro" },
+  { "kernelopts without a block", "linux /k\noptions $kernelopts x\n", NULL,
+    "/k", NULL, NULL },
+  { "kernelopts in the middle", "linux /k\noptions a $kernelopts b\n",
+    ENV "kernelopts=x\n", "/k", NULL, "a x b" },
+  { "several", "linux\t/k\ninitrd /a\ninitrd /b\noptions a\noptions b\r\n",
+    NULL, "/k", "/a /b", "a b" },
+  { "comments and blanks", "# linux /no\n\n  linux   /k\n#options x\n", NULL,
+    "/k", NULL, NULL },
+  { "no kernel", "title x\nefi /EFI/x.efi\n", NULL, NULL, NULL, NULL },
+};
+
+static void
+check_bls (size_t i)
+{
+  CLEANUP_FREE char *text = strdup (bls_cases[i].text);
+  struct boot_entry b = { 0 };
+  struct err e = { 0 };
+
+  CHECK (text);
+  fprintf (stderr, "bls: %s\n", bls_cases[i].name);
+  CHECK_OK (bls_entry (text, "id", bls_cases[i].env, &b, &e));
+  CHECK_STR (b.id, "id");
+  if (bls_cases[i].kernel)
+    CHECK_STR (b.linux_path, bls_cases[i].kernel);
+  else
+    CHECK (!b.linux_path);
+  if (bls_cases[i].initrd)
+    CHECK_STR (b.initrd_path, bls_cases[i].initrd);
+  if (bls_cases[i].options)
+    CHECK_STR (b.options, bls_cases[i].options);
+  boot_entry_free (&b);
+}
+
+int
+main (void)
+{
+  test_environment ();
+  for (size_t i = 0; i < ARRAY_SIZE (cases); i++)
+    check_case (i);
+  for (size_t i = 0; i < ARRAY_SIZE (bls_cases); i++)
+    check_bls (i);
+  return 0;
+}
