@@ -69,12 +69,11 @@ rm -f "$results"/[0-9][0-9].*.json
 
 await ()
 {
-  local i
-  for ((i = 0; i < 1500; i++)); do
-    "$@" && return
+  local give_up=$((SECONDS + 300)) # an emulated machine starts slowly
+  until "$@"; do
+    [ "$SECONDS" -lt "$give_up" ] || return 1
     sleep 0.02
   done
-  return 1
 }
 
 not_mounted () { ! mountpoint -q "$1"; }
@@ -306,6 +305,9 @@ peak ()
   done | awk '/^VmHWM:/ { sum += $2 } END { print sum + 0 }'
 }
 
+# Or it has ended already.
+serves () { [ -d "$2" ] || ended "$1"; }
+
 # peak_of MOUNTPOINT DIRECTORY SERVER...: starts it in the foreground, has it
 # serve DIRECTORY to tar, and prints its peak.
 peak_of ()
@@ -314,11 +316,13 @@ peak_of ()
   shift 2
   "$@" > "$tmp/log" 2>&1 &
   pid=$!
-  if await mountpoint -q "$at" && await test -d "$directory"; then
+  if await serves "$pid" "$directory" && [ -d "$directory" ]; then
     tar_of "$directory" memory
     peak "$pid"
+    fusermount3 -u "$at"
+  else
+    kill "$pid" 2> /dev/null || true
   fi
-  fusermount3 -u "$at"
   wait "$pid" || true
 }
 

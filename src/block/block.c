@@ -208,20 +208,23 @@ block_allocated (struct block *b, uint64_t *ret, struct err *e)
 
 /* --- formats ------------------------------------------------------------ */
 
-static const struct block_ops *
-best_bid (struct block *below)
+/* *RET is NULL where nobody bids. */
+static int
+best_bid (struct block *below, const struct block_ops **ret, struct err *e)
 {
-  const struct block_ops *best = NULL;
   int bits, most = 0;
 
+  *ret = NULL;
   for (size_t i = 0; block_formats[i]; i++) {
-    bits = block_formats[i]->bid (below);
+    bits = block_formats[i]->bid (below, e);
+    if (bits == -1)
+      return err_in (e, "format");
     if (bits > most) {
       most = bits;
-      best = block_formats[i];
+      *ret = block_formats[i];
     }
   }
-  return best;
+  return *ret ? 0 : err_set (e, EINVAL, "the file is empty");
 }
 
 static const struct block_ops *
@@ -233,14 +236,6 @@ format_named (const char *name)
   return NULL;
 }
 
-const char *
-block_format_name (struct block *below)
-{
-  const struct block_ops *ops = best_bid (below);
-
-  return ops ? ops->name : "raw";
-}
-
 int
 block_format_open (struct block *below, const char *format,
                    struct block **ret, struct err *e)
@@ -248,10 +243,10 @@ block_format_open (struct block *below, const char *format,
   CLEANUP_BLOCK struct block *mine = below, *b = NULL;
   const struct block_ops *ops;
 
-  ops = format ? format_named (format) : best_bid (below);
-  if (!ops)
-    return format ? err_set (e, ENOTSUP, "format '%s' is not known", format)
-                  : err_set (e, EINVAL, "the file is empty");
+  if (!format && best_bid (below, &ops, e) == -1)
+    return -1;
+  if (format && !(ops = format_named (format)))
+    return err_set (e, ENOTSUP, "format '%s' is not known", format);
   b = block_new (below->env, ops, e);
   if (!b)
     return -1;

@@ -60,8 +60,9 @@ struct block_ops {
   const char *name; /* as in `format`: "qcow2", "raw", "file" */
 
   /* Formats only: how many bits of BELOW match this format's signature and
-   * header checks; 0: not mine.  A read error is 0 too. */
-  int (*bid) (struct block *below);
+   * header checks; 0: not mine; -1: could not look, which is not "not
+   * mine". */
+  int (*bid) (struct block *below, struct err *e);
 
   /* Formats only: b->below is set; sets b->size and b->priv. */
   int (*open) (struct block *b, struct err *e);
@@ -154,9 +155,6 @@ int block_fault_open (struct block *below, uint64_t nth,
 int block_format_open (struct block *below, const char *format,
                        struct block **ret, struct err *e) must_check
     nonnull (1, 3, 4);
-
-/* The name of the format that BELOW holds, by bidding alone. */
-const char *block_format_name (struct block *below) nonnull (1);
 
 /* Opens the file that the image at BASE refers to as NAME (a backing file, a
  * data file, an extent), which may lie only inside the image's directory:

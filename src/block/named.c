@@ -16,30 +16,37 @@ struct signature {
   const char *magic;
 };
 
-static bool
-signature_matches (struct block *below, const struct signature *s)
+/* 1, 0, or -1: could not look. */
+static int
+signature_matches (struct block *below, const struct signature *s,
+                   struct err *e)
 {
-  uint64_t back = s->at < 0 ? (uint64_t)-s->at : below->size;
+  uint64_t back = s->at < 0 ? (uint64_t) -s->at : below->size;
   uint64_t off;
   char found[32];
-  struct err e;
 
   if (back > below->size)
-    return false;
-  off = s->at < 0 ? below->size - back : (uint64_t)s->at;
-  /* A read error is "not mine": block.h. */
-  return s->len <= sizeof found && range_within (off, s->len, below->size) &&
-         block_pread (below, found, s->len, off, &e) == 0 &&
-         !memcmp (found, s->magic, s->len);
+    return 0;
+  off = s->at < 0 ? below->size - back : (uint64_t) s->at;
+  if (s->len > sizeof found || !range_within (off, s->len, below->size))
+    return 0;
+  if (block_pread (below, found, s->len, off, e) == -1)
+    return -1;
+  return !memcmp (found, s->magic, s->len);
 }
 
 static int
-bid_signatures (struct block *below, const struct signature *s, size_t n)
+bid_signatures (struct block *below, const struct signature *s, size_t n,
+                struct err *e)
 {
-  for (size_t i = 0; i < n; i++)
-    if (signature_matches (below, &s[i]))
-      return (int)(8 * s[i].len);
-  return 0;
+  int r = 0;
+
+  for (size_t i = 0; r == 0 && i < n; i++) {
+    r = signature_matches (below, &s[i], e);
+    if (r == 1)
+      return (int) (8 * s[i].len);
+  }
+  return r;
 }
 
 static int
@@ -53,10 +60,10 @@ not_read (struct block *b unused_arg, struct err *e)
     at, sizeof (magic) - 1, magic                                            \
   }
 #define NAMED(format, ...)                                                   \
-  static int format##_bid (struct block *below)                              \
+  static int format##_bid (struct block *below, struct err *e)               \
   {                                                                          \
     static const struct signature s[] = { __VA_ARGS__ };                     \
-    return bid_signatures (below, s, ARRAY_SIZE (s));                        \
+    return bid_signatures (below, s, ARRAY_SIZE (s), e);                     \
   }                                                                          \
   extern const struct block_ops format##_ops;                                \
   const struct block_ops format##_ops = {                                    \

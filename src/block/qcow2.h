@@ -61,7 +61,7 @@ l1_shift (const struct qcow2 *q)
 }
 
 /* block_ops.bid, .open */
-int qcow2_bid (struct block *below) nonnull (1);
+int qcow2_bid (struct block *below, struct err *e) nonnull (1, 2);
 int qcow2_open (struct block *b, struct err *e) must_check nonnull (1, 2);
 
 /* Bit number of the lowest unknown incompatible feature; -1: none. */

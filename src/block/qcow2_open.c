@@ -26,15 +26,16 @@
  */
 
 int
-qcow2_bid (struct block *below)
+qcow2_bid (struct block *below, struct err *e)
 {
   unsigned char h[8] = { 0 };
-  struct err e;
   uint32_t version;
 
-  if (below->size < 4 ||
-      block_pread (below, h, MIN (below->size, sizeof h), 0, &e) == -1 ||
-      load_be32 (h) != MAGIC)
+  if (below->size < 4)
+    return 0;
+  if (block_pread (below, h, MIN (below->size, sizeof h), 0, e) == -1)
+    return -1;
+  if (load_be32 (h) != MAGIC)
     return 0;
   version = load_be32 (h + 4);
   /* Version 1 is another format.  A version that nobody knows and a header

@@ -8,7 +8,7 @@
 #include "block/block.h"
 
 static int
-raw_bid (struct block *below)
+raw_bid (struct block *below, struct err *e unused_arg)
 {
   return below->size > 0 ? 1 : 0;
 }

@@ -193,6 +193,84 @@ take_entry (struct reader *r, struct archive *a, struct archive_entry *entry)
   return 0;
 }
 
+/* Headers as they pass by: libarchive makes room for a name or a link of any
+ * length that a header claims, and looks for a header where there is none. */
+#define HEADER_SIZE 110
+#define TRAILER "TRAILER!!!" /* with its NUL */
+#define MAX_NAME (64 * KiB)
+
+struct check {
+  char header[HEADER_SIZE];
+  unsigned have; /* bytes of it */
+  uint64_t rest; /* bytes of name, data and padding to come */
+  char name[sizeof TRAILER];
+  unsigned name_have, name_size;
+  bool done; /* the trailer has passed */
+};
+
+/* Field number I of a header, hexadecimal. */
+static int
+header_field (const struct check *c, unsigned i, uint32_t *ret, struct err *e)
+{
+  char digits[9], *end;
+
+  memcpy (digits, c->header + 6 + i * 8, 8);
+  digits[8] = '\0';
+  if (!isxdigit ((unsigned char) digits[0]))
+    return err_set (e, EIO, "cpio: damaged header");
+  *ret = (uint32_t) strtoul (digits, &end, 16);
+  return *end ? err_set (e, EIO, "cpio: damaged header") : 0;
+}
+
+static int
+check_header (struct check *c, struct err *e)
+{
+  uint32_t mode, size, name_size;
+
+  if (memcmp (c->header, "070701", 6) && memcmp (c->header, "070702", 6))
+    return err_set (e, EIO, "cpio: no header where one has to be");
+  if (header_field (c, 1, &mode, e) == -1
+      || header_field (c, 6, &size, e) == -1
+      || header_field (c, 11, &name_size, e) == -1)
+    return -1;
+  if (name_size == 0 || name_size > MAX_NAME)
+    return err_set (e, EIO, "cpio: a name of %" PRIu32 " bytes", name_size);
+  if ((mode & AE_IFMT) == AE_IFLNK && size > MAX_NAME)
+    return err_set (e, EIO, "cpio: a link of %" PRIu32 " bytes", size);
+  c->name_have = 0;
+  c->name_size = name_size;
+  c->rest = round_up (HEADER_SIZE + (uint64_t) name_size, 4) - HEADER_SIZE
+            + round_up (size, 4);
+  return 0;
+}
+
+static int
+check_bytes (struct check *c, const char *p, size_t n, struct err *e)
+{
+  for (size_t len; n && !c->done; p += len, n -= len) {
+    if (c->have < HEADER_SIZE) {
+      len = MIN (HEADER_SIZE - c->have, n);
+      memcpy (c->header + c->have, p, len);
+      c->have += (unsigned) len;
+      if (c->have == HEADER_SIZE && check_header (c, e) == -1)
+        return -1;
+      continue;
+    }
+    len = 1;
+    if (c->name_have < MIN (c->name_size, sizeof c->name))
+      c->name[c->name_have++] = *p;
+    else
+      len = MIN (c->rest, n);
+    c->rest -= len;
+    if (c->rest)
+      continue;
+    c->have = 0;
+    c->done = c->name_size == sizeof c->name
+              && !memcmp (c->name, TRAILER, sizeof c->name);
+  }
+  return 0;
+}
+
 /* Bytes that a cpio is read from: the file itself, or what a decompressor
  * delivers.  OFFSET counts them from the start of this archive; the last
  * piece is kept, so that the next archive can start inside it. */
@@ -205,6 +283,7 @@ struct feed {
   const char *data; /* that piece */
   size_t pending;   /* bytes at its end that were not used: give them first */
   uint64_t delivered;
+  struct check check;
 };
 
 static la_ssize_t
@@ -249,6 +328,10 @@ feed_read (struct archive *a, void *arg, const void **ret)
     f->data = f->chunk;
     f->have = (size_t) n;
   }
+  if (check_bytes (&f->check, f->data, (size_t) n, f->r->err) == -1) {
+    archive_set_error (a, EIO, "%s", f->r->err->msg);
+    return ARCHIVE_FATAL;
+  }
   *ret = f->data;
   f->delivered += (uint64_t) n;
   return n;
@@ -288,6 +371,7 @@ read_cpio (struct feed *f, uint64_t *ret_length, size_t *ret_n)
   uint64_t end;
 
   f->delivered = 0;
+  f->check = (struct check){ .done = false };
   if (!a || archive_read_support_format_cpio (a) != ARCHIVE_OK)
     return err_set (f->r->err, ENOMEM, "out of memory");
   if (archive_read_open (a, f, NULL, feed_read, NULL) != ARCHIVE_OK)

@@ -29,7 +29,7 @@ os_free (struct os *os)
 static int
 set_taken (struct fact *f, char *value, const char *path, struct err *e)
 {
-  CLEANUP_FREE char *mine = value;
+  CLEANUP_FREE unused_arg char *mine = value;
 
   fact_evidence (f, "%s: %s", path, value ? value : "says nothing of it");
   return fact_set (f, e, "%s", value ? value : "");

@@ -113,6 +113,15 @@ for format in odc bin hpodc hpbin tar ustar; do
   refused "cpio -H $format" other
 done
 
+# The same file in the formats of others: newc and crc alone are read.
+for id in bin crc hpbin hpodc newc odc; do
+  file=$(corpus "ratarmount/single-file.$id.cpio") || break
+  case $id in
+  newc | crc) echo bar > bar.names; same "corpus: $id" "$file" bar ;;
+  *) refused "corpus: $id" "$file" ;;
+  esac
+done
+
 # A real one, by initramfs-tools.
 if command -v lsinitramfs > /dev/null && [ -f "$cache_dir/images/debian.qcow2" ]; then
   path=$("$XRAYFS" ls "$cache_dir/images/debian.qcow2" partitions/1/files/boot |

@@ -272,15 +272,15 @@ test_cut (void)
 static void
 test_bid (void)
 {
-  struct block *b;
-  struct err e;
+  struct block *b, *opened;
+  struct err e = { 0 };
 
   CHECK_OK (block_mem_open (&env, "QFI\xfb", 4, &b, &e));
-  CHECK_STR (block_format_name (b), "qcow2");
-  block_close (b);
+  CHECK (block_format_open (b, NULL, &opened, &e) == -1);
+  CHECK_STR (e.msg, "qcow2: header is cut off");
   CHECK_OK (block_mem_open (&env, "QFI\xfb\0\0\0\1", 8, &b, &e));
-  CHECK_STR (block_format_name (b), "qcow");
-  block_close (b);
+  CHECK (block_format_open (b, NULL, &opened, &e) == -1);
+  CHECK (e.code == ENOTSUP && !strncmp (e.msg, "qcow: ", 6));
 }
 
 /* Every read fails once: an error, or the right bytes. */

@@ -1,0 +1,37 @@
+/* xrayfs: fuzz target: grub.cfg, its environment block and BLS entries
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The input is a configuration, and behind a NUL the environment block.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "inspect/grub.h"
+
+int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+  CLEANUP_FREE char *text = strndup ((const char *) data, size);
+  CLEANUP_FREE char *bls = strndup ((const char *) data, size);
+  size_t len = strnlen ((const char *) data, size);
+  CLEANUP_FREE char *env
+      = len < size ? strndup ((const char *) data + len + 1, size - len - 1)
+                   : NULL;
+  struct boot_entry b = { 0 };
+  struct err e = { 0 };
+  bool is_bls = false;
+
+  if (!text || !bls)
+    return 0;
+  if (grub_default (text, env, &b, &is_bls, &e) == 1 && !b.linux_path)
+    abort ();
+  boot_entry_free (&b);
+  if (bls_entry (bls, "id", env, &b, &e) == 0)
+    boot_entry_free (&b);
+  return 0;
+}
