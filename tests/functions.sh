@@ -3,6 +3,7 @@
 # It gives:
 #   $XRAYFS            the program under test
 #   $tmp               a directory of the test's own, removed at the end
+#   takes_long         skips in a quick run
 #   requires PROG...   skips (77) when a program is missing, and says which
 #   skip WHY, fail WHY, note TEXT
 #   at_exit COMMAND    runs at the end, last first, whatever happens
@@ -40,6 +41,9 @@ at_exit () { at_exit_commands+=("$*"); }
 note () { printf '%s: %s\n' "$test_name" "$*"; }
 skip () { note "skipped: $*"; exit 77; }
 fail () { note "FAILED: $*" >&2; exit 1; }
+
+# For tests that take a minute or more: not in a quick run (distcheck).
+takes_long () { [ -z "${QUICK:-}" ] || skip "left out of a quick run"; }
 
 requires ()
 {

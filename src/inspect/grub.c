@@ -151,8 +151,10 @@ expand_known (const char *word, const char *env, char **ret)
       continue;
     value = grub_env (env, names[i]);
     if (asprintf (ret, "%.*s%s", (int) (dollar - word), word,
-                  value ? value : "") == -1)
+                  value ? value : "") == -1) {
+      *ret = NULL;
       return false;
+    }
     return true;
   }
   return false;

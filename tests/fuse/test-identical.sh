@@ -2,6 +2,7 @@
 # partitions/1/files of the real image, mounted: all files identical to a kernel loop mount (content, mode, owner, times
 # to the nanosecond, links, xattrs, holes), also when an ordinary user mounts; disk identical to qemu-img convert -O raw.
 . "${srcdir:-.}/tests/functions.sh"
+takes_long
 requires mmdebstrap qemu-img losetup fusermount3 setpriv
 [ "$(id -u)" = 0 ] || skip "only root can make the kernel's mount"
 [ -e /dev/fuse ] || skip "there is no /dev/fuse"

@@ -2,6 +2,7 @@
 # However a mount ends, no mount and no process stays behind.
 # shellcheck disable=SC1091,SC2119,SC2154
 . "${srcdir:-.}/tests/functions.sh"
+takes_long
 . "$srcdir/tests/fuse/processes.sh"
 
 check_end () { await "$user: $1" ended; }

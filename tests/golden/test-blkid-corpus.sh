@@ -4,6 +4,7 @@
 # volume-info gets raw bytes, in whatever container the program can read.
 # shellcheck source=tests/functions.sh
 . "${srcdir:-.}/tests/functions.sh"
+takes_long
 
 requires python3 blkid
 requires_corpus

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The real Debian images: every expected fact, and the verdict.
 . "${srcdir:-.}/tests/functions.sh"
+takes_long
 requires mmdebstrap qemu-img
 
 path_of ()

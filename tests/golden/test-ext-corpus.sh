@@ -2,6 +2,7 @@
 # Images made by others: the files, links and counts that programs not ours
 # found in them; from damaged ones a clean answer, in bounded time and memory.
 . "${srcdir:-.}/tests/functions.sh"
+takes_long
 requires python3
 requires_corpus
 

@@ -2,6 +2,7 @@
 # A tree of everything that is hard, on ext2 to ext4 with many options: the
 # same listing through src/fs as through the kernel.
 . "${srcdir:-.}/tests/functions.sh"
+takes_long
 requires mke2fs tune2fs losetup python3 mount
 [ "$(id -u)" = 0 ] || skip "only root can mount"
 

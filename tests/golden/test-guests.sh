@@ -6,6 +6,7 @@
 # root) and $i (the initramfs), then every PATH must read VALUE ("*": any
 # text; "~TEXT": a line holds TEXT). The guest before the change passes.
 . "${srcdir:-.}/tests/functions.sh"
+takes_long
 requires mke2fs debugfs sfdisk cpio zstd
 mini=$srcdir/tests/images/make-mini.sh
 v=6.1.0-1-amd64

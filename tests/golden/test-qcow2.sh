@@ -2,6 +2,7 @@
 # xrayfs: qcow2 images give the bytes and the facts that qemu-img gives
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${srcdir:-.}/tests/functions.sh"
+takes_long
 requires qemu-img qemu-io python3 cmp
 cat=$(tool block-cat)
 cd "$tmp"

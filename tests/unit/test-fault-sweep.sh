@@ -2,6 +2,7 @@
 # xrayfs: test-fault-sweep.c over small guests, each made in a second
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${srcdir:-.}/tests/functions.sh"
+takes_long
 requires mke2fs debugfs sfdisk cpio zstd
 PATH="$PATH:/usr/sbin:/sbin"
 mini=$srcdir/tests/images/make-mini.sh
