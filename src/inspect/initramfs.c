@@ -209,30 +209,28 @@ struct check {
 };
 
 /* Field number I of a header, hexadecimal. */
-static int
-header_field (const struct check *c, unsigned i, uint32_t *ret, struct err *e)
+static uint32_t
+header_field (const struct check *c, unsigned i)
 {
-  char digits[9], *end;
+  char digits[9];
 
   memcpy (digits, c->header + 6 + i * 8, 8);
   digits[8] = '\0';
-  if (!isxdigit ((unsigned char) digits[0]))
-    return err_set (e, EIO, "cpio: damaged header");
-  *ret = (uint32_t) strtoul (digits, &end, 16);
-  return *end ? err_set (e, EIO, "cpio: damaged header") : 0;
+  return (uint32_t) strtoul (digits, NULL, 16);
 }
 
 static int
 check_header (struct check *c, struct err *e)
 {
-  uint32_t mode, size, name_size;
+  uint32_t mode = header_field (c, 1), size = header_field (c, 6);
+  uint32_t name_size = header_field (c, 11);
 
   if (memcmp (c->header, "070701", 6) && memcmp (c->header, "070702", 6))
     return err_set (e, EIO, "cpio: no header where one has to be");
-  if (header_field (c, 1, &mode, e) == -1
-      || header_field (c, 6, &size, e) == -1
-      || header_field (c, 11, &name_size, e) == -1)
-    return -1;
+  /* libarchive would look for the next one instead. */
+  for (size_t i = 6; i < HEADER_SIZE; i++)
+    if (!isxdigit ((unsigned char) c->header[i]))
+      return err_set (e, EIO, "cpio: damaged header");
   if (name_size == 0 || name_size > MAX_NAME)
     return err_set (e, EIO, "cpio: a name of %" PRIu32 " bytes", name_size);
   if ((mode & AE_IFMT) == AE_IFLNK && size > MAX_NAME)
