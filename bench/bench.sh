@@ -15,8 +15,9 @@
 # the exit status is 1.
 #
 # The images are the real Debian server of tests/images/make-debian.sh.  They
-# are read once before, so they come from the page cache as far as there is
-# memory for it.  A peer that is not installed, or that needs root (the
+# are read before each run that is longer than a moment, so they come from the
+# page cache: a kernel may drop what lies idle (DAMON does), and then who comes
+# first pays for the others.  A peer that is not installed, or that needs root (the
 # kernel's loop mount), is left out, and the table says so.
 #
 # libguestfs starts a virtual machine.  Unless LIBGUESTFS_BACKEND_SETTINGS is
@@ -135,6 +136,7 @@ start_qsd ()
     --daemonize --pidfile "$tmp/qsd.pid"
 }
 
+warm () { cat "$raw" "$qcow2" > /dev/null; }
 read_through () { dd if="$1" of=/dev/null bs=1M status=none; }
 # To a pipe: GNU tar does not read what it writes to /dev/null.
 tar_of () { tar -cf - -C "$1" . | wc -c > "$tmp/bytes.$2"; }
@@ -147,7 +149,7 @@ qemu_read ()
 }
 
 export -f await not_mounted ended end_of end_xrayfs end_loop end_guest end_qsd \
-  start_xrayfs start_loop start_guest start_qsd read_through tar_of qemu_read
+  start_xrayfs start_loop start_guest start_qsd warm read_through tar_of qemu_read
 
 finish ()
 {
@@ -188,7 +190,7 @@ by ()
 measure ()
 {
   local i=$1 round=$2 runs=${runs_of[$1]} warmup=1 file
-  local shell=(--shell bash --prepare "${prepares[$1]}")
+  local shell=(--shell bash --prepare "warm; ${prepares[$1]}")
   [ "$runs" != slow ] || { runs=1 warmup=0; [ "$round" -le 2 ] || return 0; }
   case ${prepares[i]} in
     '') shell=(--shell none) ;;
@@ -447,6 +449,6 @@ printf 'Load average before %s, after %s.\n' "$load_before" \
 [ -z "$vm" ] || [ -n "$quick" ] ||
   printf 'libguestfs ran its VM emulated (TCG): with KVM it is faster.\n'
 for name in "${left_out[@]}"; do
-  printf 'Left out, not usable here: %s.\n' "$name"
+  printf 'Left out (not usable here, or because of -q): %s.\n' "$name"
 done
 exit $status

@@ -89,6 +89,8 @@ struct block_env {
   struct cache *cache;  /* tables and decompressed clusters */
   _Atomic uint64_t bytes_read; /* from the image's files so far */
   _Atomic bool cancelled;      /* reads fail with ECANCELED from now on */
+  _Atomic bool read_failed;    /* the host could not read a file: an error
+                                  may be the host's and not the image's */
 };
 
 struct block {

@@ -20,8 +20,10 @@ fault_pread (struct block *b, void *buf, size_t len, uint64_t off,
 {
   struct fault *f = b->priv;
 
-  if ((*f->count)++ == f->nth)
+  if ((*f->count)++ == f->nth) {
+    b->env->read_failed = true;
     return err_set (e, EIO, "injected fault at 0x%" PRIx64, off);
+  }
   return block_pread (b->below, buf, len, off, e);
 }
 

@@ -37,8 +37,10 @@ file_pread (struct block *b, void *buf, size_t len, uint64_t off,
     n = pread (f->fd, to, MIN (len, 16 * MiB), (off_t) off);
     if (n == -1 && errno == EINTR)
       continue;
-    if (n == -1)
+    if (n == -1) {
+      b->env->read_failed = true;
       return err_sys (e, errno, "read at 0x%" PRIx64, off);
+    }
     if (n == 0)
       return err_set (e, EIO, "the file became shorter while it was read"
                       " (nothing at 0x%" PRIx64 ")", off);

@@ -15,6 +15,7 @@ guest_free (struct guest *g)
   buf_free (&g->fstab);
   buf_free (&g->notes);
   buf_free (&g->others);
+  buf_free (&g->unread);
   *g = (struct guest){ 0 };
 }
 
@@ -388,13 +389,21 @@ apply_fstab (struct image *img, struct guest *g, struct err *e)
 
 struct search {
   struct volume *root;
-  struct buf unreadable; /* "partition 2: ntfs ...; " */
+  bool in_doubt; /* a volume before the root could not be read, though its
+                    kind is one that is: it may be the one that boots */
 };
 
-static void
-cleanup_search (struct search *s)
+static int
+could_not_look (struct guest *g, struct search *s, struct err *e)
 {
-  buf_free (&s->unreadable);
+  if (err_is_transient (e))
+    return -1;
+  if (e->code != ENOTSUP && !s->root)
+    s->in_doubt = true;
+  fact_evidence (&g->family, "%s", e->msg);
+  buf_printf (&g->unread, "%s%s", g->unread.len ? "; " : "", e->msg);
+  err_clear (e);
+  return 0;
 }
 
 static int
@@ -404,29 +413,17 @@ look_at (struct guest *g, struct search *s, struct volume *vol,
   struct fs *fs;
   int r;
 
-  if (!volume_readable (vol, e)) {
-    if (err_is_transient (e))
-      return -1;
-    fact_evidence (&g->family, "%s", e->msg);
-    buf_printf (&s->unreadable, "%s%s", s->unreadable.len ? "; " : "",
-                e->msg);
-    err_clear (e);
-    return 0;
-  }
+  if (!volume_readable (vol, e))
+    return could_not_look (g, s, e);
   fs = volume_fs (vol, e);
   if (!fs) {
     err_clear (e); /* nothing there to look into */
     return 0;
   }
   r = is_root (g, vol, fs, e);
-  if (r == -1 && err_is_transient (e))
-    return -1;
   if (r == -1) {
-    fact_evidence (&g->family, "%s: %s", vol->label, e->msg);
-    buf_printf (&s->unreadable, "%s%s: %s", s->unreadable.len ? "; " : "",
-                vol->label, e->msg);
-    err_clear (e);
-    return 0;
+    err_in (e, "%s", vol->label);
+    return could_not_look (g, s, e);
   }
   if (r == 1 && !s->root)
     s->root = vol;
@@ -440,7 +437,7 @@ guest_compute (void *arg, struct err *e)
 {
   struct image *img = arg;
   struct guest *g = &img->guest;
-  __attribute__ ((cleanup (cleanup_search))) struct search s = { 0 };
+  struct search s = { 0 };
 
   guest_free (g);
   if (!image_table (img, e))
@@ -448,14 +445,15 @@ guest_compute (void *arg, struct err *e)
   for (size_t i = 0; i < img->n_volumes; i++)
     if (look_at (g, &s, img->volumes[i], e) == -1)
       return -1;
-  if (!s.root) {
-    if (s.unreadable.len)
-      return fact_unknown (&g->family, e, "%s", s.unreadable.data);
+  if (!s.root || s.in_doubt) {
+    if (g->unread.len)
+      return fact_unknown (&g->family, e, "%s", g->unread.data);
     return fact_set (&g->family, e, "none");
   }
   vfs_init (&g->vfs, s.root->fs);
   g->root = s.root;
-  if (apply_fstab (img, g, e) == -1 || buf_check (&g->notes, e) == -1
+  if (apply_fstab (img, g, e) == -1 || buf_check (&g->unread, e) == -1
+      || buf_check (&g->notes, e) == -1
       || buf_check (&g->fstab, e) == -1)
     return -1;
   return fact_set (&g->family, e, "linux");

@@ -150,7 +150,8 @@ image_open (struct image_source *source, struct image **ret,
     return -1;
   if (block_format_open (img->file, NULL, &img->disk, e) == -1) {
     if (ret_damaged)
-      *ret_damaged = !err_is_transient (e) && e->code != ENOTSUP;
+      *ret_damaged = !err_is_transient (e) && e->code != ENOTSUP
+                     && !img->env.read_failed;
     return -1;
   }
   *ret = steal_ptr (&img);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "inspect/stream_end.h"
 
 #define CHUNK (256 * KiB)
 /* Limits against an image that wants to keep us busy: real initramfs have up
@@ -15,7 +16,6 @@
 #define MAX_ENTRIES 500000
 #define MAX_UNPACKED (8 * GiB)
 #define MAX_SEGMENTS 64
-#define MAX_STEPS 500000
 #define MAX_FILE (4 * GiB) /* a loader has to find memory for it */
 #define MAX_TEXT (8 * MiB)
 
@@ -84,7 +84,7 @@ struct reader {
   struct initramfs *out;
   struct err *err;
   uint64_t unpacked;
-  unsigned steps; /* of walking compressed streams */
+  struct stream stream; /* of the same source, to find ends in */
 };
 
 /* "./usr/lib/modules/6.1/kernel/x.ko" -> "kernel/x.ko" if it is VERSION's. */
@@ -408,174 +408,6 @@ skip_padding (struct feed *f)
   }
 }
 
-/* --- where a compressed stream ends ---------------------------------------------
- *
- * libarchive takes what follows a stream for another of its kind, and fails
- * when it is padding or a cpio.  The formats that need it are walked by the
- * sizes that they hold; a *_end function returns the offset behind the
- * stream that begins at OFF. */
-
-/* The LEN bytes at OFF; beyond the end is an error. */
-static int
-get (struct reader *r, uint64_t off, void *buf, size_t len)
-{
-  const struct initramfs_source *s = r->source;
-  size_t got;
-
-  if (++r->steps > MAX_STEPS)
-    return err_set (r->err, EFBIG, "more than %d compressed blocks",
-                    MAX_STEPS);
-  if (!range_within (off, len, s->size))
-    return err_set (r->err, EIO, "the compressed data are cut off");
-  if (s->pread (s->arg, buf, len, off, &got, r->err) == -1)
-    return -1;
-  return got == len ? 0
-                    : err_set (r->err, EIO, "the file ends before its size");
-}
-
-static int
-end_at (struct reader *r, uint64_t off, uint64_t *ret)
-{
-  if (off > r->source->size)
-    return err_set (r->err, EIO, "the compressed data are cut off");
-  *ret = off;
-  return 0;
-}
-
-/* RFC 8878, 3.1.1. */
-static int
-zstd_end (struct reader *r, uint64_t off, uint64_t *ret)
-{
-  static const unsigned dict[] = { 0, 1, 2, 4 }, content[] = { 0, 2, 4, 8 };
-  unsigned char b[5];
-  bool single, checksum;
-  uint32_t head;
-
-  if (get (r, off, b, 5) == -1)
-    return -1;
-  single = b[4] >> 5 & 1;
-  checksum = b[4] >> 2 & 1;
-  off += 5 + !single + dict[b[4] & 3] + content[b[4] >> 6]
-         + (single && !(b[4] >> 6));
-  do {
-    if (get (r, off, b, 3) == -1)
-      return -1;
-    head = b[0] | (uint32_t) b[1] << 8 | (uint32_t) b[2] << 16;
-    off += 3 + ((head >> 1 & 3) == 1 ? 1 : head >> 3);
-  } while (!(head & 1));
-  return end_at (r, off + (checksum ? 4 : 0), ret);
-}
-
-/* Linux, lib/decompress_unlz4.c: blocks, each with its size before it, up to
- * something that is not a size. */
-static int
-lz4_legacy_end (struct reader *r, uint64_t off, uint64_t *ret)
-{
-  const uint32_t max = 8 * MiB + 8 * MiB / 255 + 16;
-  unsigned char b[4];
-  uint32_t size;
-
-  for (off += 4; off + 4 <= r->source->size; off += 4 + (uint64_t) size) {
-    if (get (r, off, b, 4) == -1)
-      return -1;
-    size = load_le32 (b);
-    if (size == 0 || size > max)
-      break;
-  }
-  return end_at (r, off, ret);
-}
-
-/* LZ4 Frame Format 1.6. */
-static int
-lz4_frame_end (struct reader *r, uint64_t off, uint64_t *ret)
-{
-  unsigned char b[5], flags;
-  uint32_t size;
-
-  if (get (r, off, b, 5) == -1)
-    return -1;
-  flags = b[4];
-  off += 7 + (flags & 8 ? 8 : 0) + (flags & 1 ? 4 : 0);
-  for (;;) {
-    if (get (r, off, b, 4) == -1)
-      return -1;
-    off += 4;
-    size = load_le32 (b) & 0x7fffffff;
-    if (size == 0)
-      break;
-    off += size + (flags & 0x10 ? 4 : 0);
-  }
-  return end_at (r, off + (flags & 4 ? 4 : 0), ret);
-}
-
-/* The .xz format 1.2.0, sections 2.1.2 (*RET is behind the footer) and 4.
- * OFF is at the index. */
-static int
-xz_index_end (struct reader *r, uint64_t off, uint64_t *ret)
-{
-  uint64_t start = off++, left = 0;
-  unsigned shift = 0;
-  unsigned char c;
-
-  do { /* the number of records */
-    if (get (r, off++, &c, 1) == -1)
-      return -1;
-    left |= (uint64_t) (c & 0x7f) << shift;
-    shift += 7;
-  } while (c & 0x80 && shift < 63);
-  /* Of each record two numbers, each of which ends with a small byte. */
-  if (left > r->source->size / 2)
-    return err_set (r->err, EIO, "index of the stream is damaged");
-  for (left *= 2; left; left -= !(c & 0x80))
-    if (get (r, off++, &c, 1) == -1)
-      return -1;
-  return end_at (r, start + round_up (off - start, 4) + 4 + 12, ret);
-}
-
-/* The LZMA2 chunks of a block. */
-static int
-lzma2_end (struct reader *r, uint64_t *off)
-{
-  unsigned char b[6];
-
-  for (;;) {
-    if (get (r, *off, b, 1) == -1)
-      return -1;
-    if (b[0] == 0) {
-      ++*off;
-      return 0;
-    }
-    if (get (r, *off, b, b[0] < 0x80 ? 3 : 5) == -1)
-      return -1;
-    *off += b[0] < 0x80 ? 3 + (uint64_t) load_be16 (b + 1) + 1
-                        : 5 + (b[0] >= 0xc0) + (uint64_t) load_be16 (b + 3) + 1;
-  }
-}
-
-static int
-xz_end (struct reader *r, uint64_t off, uint64_t *ret)
-{
-  static const unsigned char checks[]
-      = { 0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64 };
-  unsigned char b[8];
-  unsigned check;
-  uint64_t start;
-
-  if (get (r, off, b, 8) == -1)
-    return -1;
-  check = checks[b[7] & 15];
-  for (off += 12;; off = start + round_up (off - start, 4) + check) {
-    start = off;
-    if (get (r, off, b, 1) == -1)
-      return -1;
-    if (b[0] == 0)
-      return xz_index_end (r, off, ret);
-    off += ((uint64_t) b[0] + 1) * 4;
-    if (lzma2_end (r, &off) == -1)
-      return -1;
-  }
-}
-
 /* --- segments --------------------------------------------------------------- */
 
 static const struct compression {
@@ -583,18 +415,18 @@ static const struct compression {
   unsigned len;
   int (*support) (struct archive *);
   /* NULL: libarchive finds the end. */
-  int (*end) (struct reader *r, uint64_t off, uint64_t *ret);
+  int (*end) (struct stream *r, uint64_t off, uint64_t *ret);
 } compressions[] = {
   { "gzip", "\x1f\x8b", 2, archive_read_support_filter_gzip, NULL },
-  { "xz", "\xfd" "7zXZ\0", 6, archive_read_support_filter_xz, xz_end },
+  { "xz", "\xfd" "7zXZ\0", 6, archive_read_support_filter_xz, stream_xz_end },
   { "zstd", "\x28\xb5\x2f\xfd", 4, archive_read_support_filter_zstd,
-    zstd_end },
+    stream_zstd_end },
   { "bzip2", "BZh", 3, archive_read_support_filter_bzip2, NULL },
   { "lzma", "\x5d\0\0", 3, archive_read_support_filter_lzma, NULL },
   { "lz4", "\x02\x21\x4c\x18", 4, archive_read_support_filter_lz4,
-    lz4_legacy_end },
+    stream_lz4_legacy_end },
   { "lz4", "\x04\x22\x4d\x18", 4, archive_read_support_filter_lz4,
-    lz4_frame_end },
+    stream_lz4_frame_end },
   /* libarchive would start a program */
   { "lzo", "\x89LZO", 4, NULL, NULL },
 };
@@ -672,7 +504,7 @@ read_compressed (struct reader *r, const struct compression *c, uint64_t off,
     return err_set (r->err, ENOMEM, "out of memory");
   if (!c->support)
     return err_set (r->err, ENOTSUP, "%s compression is not read", c->name);
-  if ((c->end && c->end (r, off, &src.end) == -1)
+  if ((c->end && c->end (&r->stream, off, &src.end) == -1)
       || open_decompressor (inner, c, &src) == -1)
     return -1;
   f.data = out;
@@ -770,7 +602,9 @@ initramfs_read (const struct initramfs_source *source, const char *version,
                 struct initramfs *ret, struct err *e)
 {
   struct initramfs out = { 0 };
-  struct reader r = { source, version, fn, arg, &out, e, 0, 0 };
+  struct reader r = { .source = source, .version = version, .fn = fn,
+                      .fn_arg = arg, .out = &out, .err = e,
+                      .stream = { source, e, 0 } };
   uint64_t off = 0;
   char head[16];
   size_t len = 0;

@@ -214,7 +214,8 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
                  " qemu-img check -r all, or export it again.");
   }
   if (!image_allocation (img, e)) {
-    if (err_is_transient (e))
+    /* What this host could not read says nothing of the image. */
+    if (err_is_transient (e) || image_disk (img)->env->read_failed)
       return -1;
     buf_puts (&f->value, "damaged");
     fail (f, "The image is damaged: %s. Export or upload it again.", e->msg);

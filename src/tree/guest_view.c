@@ -27,7 +27,7 @@
 #define INO_MASK ((UINT64_C (1) << FS_INO_BITS) - 1)
 #define MAX_VOLUME 0x3fff
 #define MAX_DEPTH 63 /* this deep or deeper: links are not rewritten */
-#define MAX_ODD_LINKS 65536
+#define MAX_ODD_LINKS 4096 /* searched one by one */
 
 /* A guest's node, decoded. */
 struct place {

@@ -82,29 +82,6 @@ show_fstab (struct node *n, struct finding *f, struct err *e)
   return show_lines (f, buf_str (&g->fstab));
 }
 
-/* Could another system lie in a volume that is not read? */
-static int
-check_others (struct image *img, struct err *e)
-{
-  const struct superblock *sb;
-  struct volume *const *v;
-  size_t n;
-
-  if (image_volumes (img, &v, &n, e) == -1)
-    return -1;
-  for (size_t i = 0; i < n; i++) {
-    if (volume_readable (v[i], e))
-      continue;
-    sb = volume_superblock (v[i], e);
-    if (!sb || strcmp (sb->type, "vfat"))
-      return sb ? err_set (e, ENOTSUP, "%s: %s is not read",
-                           volume_name (v[i]), sb->type)
-                : -1;
-    err_clear (e);
-  }
-  return 0;
-}
-
 static int
 show_others (struct node *n, struct finding *f, struct err *e)
 {
@@ -114,8 +91,8 @@ show_others (struct node *n, struct finding *f, struct err *e)
     return -1;
   if (!g->root && !g->family.value)
     return show_fact (f, &g->family, e);
-  if (check_others (node_image (n), e) == -1)
-    return -1;
+  if (g->unread.len)
+    return err_set (e, ENOTSUP, "%s", buf_str (&g->unread));
   return show_lines (f, buf_str (&g->others));
 }
 

@@ -16,7 +16,7 @@
 
 /* Returns a memfd, owned by the caller, or -1.  It holds what the superblock
  * probers read; tables that lie elsewhere (logical partitions, the entries of
- * a GPT) are added by partitions.c.
+ * a GPT) are added by table_scout.c.
  * Errors: those of reading BLOCK; EINVAL for a superblock whose numbers would
  * make libblkid read more than a few MiB at once. */
 int spool_open (struct block *block, struct err *e) must_check nonnull (1, 2);

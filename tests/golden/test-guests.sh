@@ -345,6 +345,7 @@ beside ()
     << 'END'
 rm -rf "$i"; mv "$r/boot" "$tmp/tree/boot"; rm -rf "$r"; mv "$tmp/tree/boot" "$r"
 END
+  # shellcheck disable=SC2317
   after_image () { :; }
 }
 # What `beside` is given is expanded when it is run.

@@ -59,8 +59,10 @@ bad_pread (struct block *b, void *buf, size_t len, uint64_t off,
   if (d->seen)
     for (uint64_t i = off / AREA; i <= (off + len - 1) / AREA; i++)
       d->seen[i] = 1;
-  if (off < d->bad + AREA && off + len > d->bad)
+  if (off < d->bad + AREA && off + len > d->bad) {
+    b->env->read_failed = true;
     return err_set (e, EIO, "injected: bad area at 0x%" PRIx64, d->bad);
+  }
   return block_pread (b->below, buf, len, off, e);
 }
 
