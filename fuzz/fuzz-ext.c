@@ -75,15 +75,15 @@ look_at (struct walk *w, uint64_t ino)
 
   if (fs_stat (w->fs, ino, &st, &e) == -1)
     return;
-  (void)!fs_xattrs (w->fs, ino, touch, NULL, &e);
+  (void) !fs_xattrs (w->fs, ino, touch, NULL, &e);
   if (S_ISLNK (st.mode))
-    (void)!fs_readlink (w->fs, ino, &target, &e);
+    (void) !fs_readlink (w->fs, ino, &target, &e);
   if (S_ISREG (st.mode))
     read_file (w->fs, ino, st.size);
   if (S_ISDIR (st.mode) && w->n < MAX_FILES) {
-    (void)!fs_readdir (w->fs, ino, keep, w, &e);
-    (void)!fs_lookup (w->fs, ino, w->name, w->name_len, &found, &e);
-    (void)!fs_lookup (w->fs, ino, "absent", 6, &found, &e);
+    (void) !fs_readdir (w->fs, ino, keep, w, &e);
+    (void) !fs_lookup (w->fs, ino, w->name, w->name_len, &found, &e);
+    (void) !fs_lookup (w->fs, ino, "absent", 6, &found, &e);
   }
 }
 

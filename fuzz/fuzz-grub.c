@@ -19,9 +19,9 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   CLEANUP_FREE char *text = strndup ((const char *) data, size);
   CLEANUP_FREE char *bls = strndup ((const char *) data, size);
   size_t len = strnlen ((const char *) data, size);
-  CLEANUP_FREE char *env
-      = len < size ? strndup ((const char *) data + len + 1, size - len - 1)
-                   : NULL;
+  CLEANUP_FREE char *env =
+      len < size ? strndup ((const char *) data + len + 1, size - len - 1)
+                 : NULL;
   struct boot_entry b = { 0 };
   struct err e = { 0 };
   bool is_bls = false;

@@ -27,7 +27,7 @@ read_some (struct block *b, char *buf, uint64_t off)
   struct err e;
 
   if (off < b->size)
-    (void)!block_pread (b, buf, MIN (READ_SIZE, b->size - off), off, &e);
+    (void) !block_pread (b, buf, MIN (READ_SIZE, b->size - off), off, &e);
 }
 
 static void

@@ -67,7 +67,7 @@ replay (const char *path)
     return -1;
   }
   return S_ISDIR (st.st_mode) ? replay_directory (path)
-                              : replay_file (path, (size_t)st.st_size);
+                              : replay_file (path, (size_t) st.st_size);
 }
 
 int

@@ -27,8 +27,7 @@ void buf_printf (struct buf *b, const char *fmt, ...) printf_like (2, 3)
 
 /* Adds guest text as part of one line: control characters become '?',
  * everything else stays as it is. */
-void buf_add_line_text (struct buf *b, const char *s, size_t len)
-    nonnull (1);
+void buf_add_line_text (struct buf *b, const char *s, size_t len) nonnull (1);
 
 /* Makes room for LEN more bytes and returns where they go, or NULL (then
  * failed is set).  The caller adds what it wrote to len. */

@@ -15,12 +15,12 @@
 #define MiB ((uint64_t) 1 << 20)
 #define GiB ((uint64_t) 1 << 30)
 
-#define DEFINE_LOAD(name, type, conv)                                         \
-  static inline type name (const void *p)                                     \
-  {                                                                           \
-    type v;                                                                   \
-    memcpy (&v, p, sizeof v);                                                 \
-    return conv (v);                                                          \
+#define DEFINE_LOAD(name, type, conv)                                        \
+  static inline type name (const void *p)                                    \
+  {                                                                          \
+    type v;                                                                  \
+    memcpy (&v, p, sizeof v);                                                \
+    return conv (v);                                                         \
   }
 DEFINE_LOAD (load_le16, uint16_t, le16toh)
 DEFINE_LOAD (load_le32, uint32_t, le32toh)

@@ -15,14 +15,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define must_check __attribute__ ((warn_unused_result))
-#define nonnull(...) __attribute__ ((nonnull (__VA_ARGS__)))
+#define must_check        __attribute__ ((warn_unused_result))
+#define nonnull(...)      __attribute__ ((nonnull (__VA_ARGS__)))
 #define printf_like(f, a) __attribute__ ((format (printf, f, a)))
-#define unused_arg __attribute__ ((unused))
+#define unused_arg        __attribute__ ((unused))
 
 #define ARRAY_SIZE(a) (sizeof (a) / sizeof ((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)     ((a) < (b) ? (a) : (b))
+#define MAX(a, b)     ((a) > (b) ? (a) : (b))
 
 static inline void
 cleanup_free (void *p)
@@ -58,21 +58,21 @@ lock_acquire (pthread_mutex_t *lock)
   return lock;
 }
 
-#define CLEANUP_FREE __attribute__ ((cleanup (cleanup_free)))
-#define CLEANUP_CLOSE __attribute__ ((cleanup (cleanup_close)))
+#define CLEANUP_FREE   __attribute__ ((cleanup (cleanup_free)))
+#define CLEANUP_CLOSE  __attribute__ ((cleanup (cleanup_close)))
 #define CLEANUP_FCLOSE __attribute__ ((cleanup (cleanup_fclose)))
 #define CLEANUP_UNLOCK __attribute__ ((cleanup (cleanup_unlock)))
 
 /* Holds LOCK until the end of the enclosing scope. */
-#define LOCK_SCOPE(lock)                                                      \
+#define LOCK_SCOPE(lock)                                                     \
   CLEANUP_UNLOCK unused_arg pthread_mutex_t *scope_lock_ = lock_acquire (lock)
 
 /* The value of *P, which is forgotten: ownership goes to the caller. */
-#define steal_ptr(p)                                                          \
-  ({                                                                          \
-    __typeof__ (*(p)) stolen_ = *(p);                                         \
-    *(p) = NULL;                                                              \
-    stolen_;                                                                  \
+#define steal_ptr(p)                                                         \
+  ({                                                                         \
+    __typeof__ (*(p)) stolen_ = *(p);                                        \
+    *(p) = NULL;                                                             \
+    stolen_;                                                                 \
   })
 
 static inline int

@@ -29,16 +29,16 @@ struct err {
 };
 
 /* Says what is wrong.  CODE is an errno value.  Always returns -1. */
-int err_set (struct err *e, int code, const char *fmt, ...)
-    printf_like (3, 4) nonnull (1);
+int err_set (struct err *e, int code, const char *fmt, ...) printf_like (3, 4)
+    nonnull (1);
 
 /* Prepends a noun: "FMT: " + what was said before.  Always returns -1. */
 int err_in (struct err *e, const char *fmt, ...) printf_like (2, 3)
     nonnull (1);
 
 /* err_set for an errno of the system: "what: strerror". */
-int err_sys (struct err *e, int code, const char *fmt, ...)
-    printf_like (3, 4) nonnull (1);
+int err_sys (struct err *e, int code, const char *fmt, ...) printf_like (3, 4)
+    nonnull (1);
 
 void err_clear (struct err *e) nonnull (1);
 

@@ -108,9 +108,9 @@ lazy_get (struct lazy *l, int (*compute) (void *, struct err *), void *arg,
   pthread_mutex_lock (&l->lock);
   if (r == -1)
     l->err = *e;
-  l->state = r == 0                  ? LAZY_DONE
+  l->state = r == 0                 ? LAZY_DONE
              : err_is_transient (e) ? LAZY_EMPTY
-                                     : LAZY_FAILED;
+                                    : LAZY_FAILED;
   pthread_cond_broadcast (&l->changed);
   pthread_mutex_unlock (&l->lock);
   return r;

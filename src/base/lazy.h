@@ -30,12 +30,12 @@ struct lazy {
   pthread_mutex_t lock;
   pthread_cond_t changed;
   _Atomic int state;
-  pthread_t owner;                 /* valid while LAZY_RUNNING */
-  struct err err;                  /* valid in LAZY_FAILED */
-  const char *name;                /* finding path, for progress; may be NULL */
-  struct lazy_registry *registry;  /* may be NULL */
-  struct lazy *next, **prev;       /* in registry->running */
-  _Atomic uint64_t done, total;    /* bytes; 0 of 0: not known */
+  pthread_t owner;  /* valid while LAZY_RUNNING */
+  struct err err;   /* valid in LAZY_FAILED */
+  const char *name; /* finding path, for progress; may be NULL */
+  struct lazy_registry *registry; /* may be NULL */
+  struct lazy *next, **prev;      /* in registry->running */
+  _Atomic uint64_t done, total;   /* bytes; 0 of 0: not known */
 };
 
 void lazy_registry_init (struct lazy_registry *r) nonnull (1);

@@ -13,24 +13,26 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#define DEFINE_VEC(name, type)                                                \
-  struct name {                                                               \
-    type *items;                                                              \
-    size_t len, cap;                                                          \
-  };                                                                          \
-  __attribute__ ((unused, warn_unused_result)) static inline int              \
-      name##_push (struct name *v, type item)                                 \
-  {                                                                           \
-    if (v->len == v->cap) {                                                   \
-      size_t cap = v->cap ? v->cap * 2 : 8;                                   \
-      type *items = reallocarray (v->items, cap, sizeof (type));              \
-      if (!items)                                                             \
-        return -1;                                                            \
-      v->items = items;                                                       \
-      v->cap = cap;                                                           \
-    }                                                                         \
-    v->items[v->len++] = item;                                                \
-    return 0;                                                                 \
+#define DEFINE_VEC(name, type)                                               \
+  struct name {                                                              \
+    type *items;                                                             \
+    size_t len, cap;                                                         \
+  };                                                                         \
+  __attribute__ ((                                                           \
+      unused,                                                                \
+      warn_unused_result)) static inline int name##_push (struct name *v,    \
+                                                          type item)         \
+  {                                                                          \
+    if (v->len == v->cap) {                                                  \
+      size_t cap = v->cap ? v->cap * 2 : 8;                                  \
+      type *items = reallocarray (v->items, cap, sizeof (type));             \
+      if (!items)                                                            \
+        return -1;                                                           \
+      v->items = items;                                                      \
+      v->cap = cap;                                                          \
+    }                                                                        \
+    v->items[v->len++] = item;                                               \
+    return 0;                                                                \
   }
 
 #endif

@@ -145,8 +145,8 @@ block_pread (struct block *b, void *buf, size_t len, uint64_t off,
     return block_unreadable (b, off, e);
   if (!b->ops->map || block_file_fd (b) != -1)
     return len ? read_extent (
-               b, &(struct extent){ len, EXTENT_COMPRESSED, b, off }, to, off,
-               e)
+                     b, &(struct extent){ len, EXTENT_COMPRESSED, b, off },
+                     to, off, e)
                : 0;
   while (len > 0) {
     if (block_map (b, off, len, &x, e) == -1)
@@ -206,7 +206,7 @@ block_allocated (struct block *b, uint64_t *ret, struct err *e)
   return 0;
 }
 
-/* --- formats ------------------------------------------------------------ */
+/* --- formats --------------------------------------------------------- */
 
 /* *RET is NULL where nobody bids. */
 static int

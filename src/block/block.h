@@ -73,8 +73,8 @@ struct block_ops {
                 struct err *e);
 
   /* What lies at OFF: *RET with 1 <= length <= LEN. */
-  int (*map) (struct block *b, uint64_t off, uint64_t len,
-              struct extent *ret, struct err *e);
+  int (*map) (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
+              struct err *e);
 
   /* Formats only: fills RET, which is zero but for the BLOCK_NONEs. */
   int (*info) (struct block *b, struct block_info *ret, struct err *e);
@@ -98,8 +98,8 @@ struct block {
   struct block_env *env;
   struct block *below; /* what a format reads from; owned if owns_below */
   bool owns_below;
-  uint64_t size; /* bytes that can be read */
-  char *path;    /* of a file: relative to env->dir_fd; inherited upwards */
+  uint64_t size;  /* bytes that can be read */
+  char *path;     /* of a file: relative to env->dir_fd; inherited upwards */
   unsigned depth; /* in the chain of backing files */
   struct block *referrer; /* of a file: the image whose reference opened it,
                            * which outlives it; or NULL */
@@ -109,7 +109,7 @@ struct block {
 /* Limits of chains: qemu opens longer ones, people do not make them. */
 #define BLOCK_MAX_DEPTH 64
 
-/* --- transports and windows ------------------------------------------- */
+/* --- transports and windows ------------------------------------------ */
 
 /* The bytes of an open file or block device.  Takes FD over, also on
  * failure.  PATH (copied) is the name relative to env->dir_fd. */
@@ -147,7 +147,7 @@ int block_fault_open (struct block *below, uint64_t nth,
                       _Atomic uint64_t *count, struct block **ret,
                       struct err *e) must_check nonnull (1, 4, 5);
 
-/* --- formats ------------------------------------------------------------ */
+/* --- formats --------------------------------------------------------- */
 
 /* Decides the format of BELOW by bidding and opens it.  FORMAT names one
  * instead of bidding (a qcow2's backing format), or is NULL.  BELOW is taken
@@ -172,11 +172,11 @@ int block_reference_open (struct block *base, const char *name,
                           const char *format, struct block **ret,
                           struct err *e) must_check nonnull (1, 2, 4, 5);
 
-int block_info (struct block *b, struct block_info *ret, struct err *e)
-    must_check nonnull (1, 2, 3);
+int block_info (struct block *b, struct block_info *ret,
+                struct err *e) must_check nonnull (1, 2, 3);
 void block_info_free (struct block_info *i);
 
-/* --- reading ------------------------------------------------------------ */
+/* --- reading --------------------------------------------------------- */
 
 /* Reads exactly LEN bytes.  Beyond the end is EIO, never a short read. */
 int block_pread (struct block *b, void *buf, size_t len, uint64_t off,
@@ -199,8 +199,8 @@ int block_seek (struct block *b, uint64_t off, bool hole, uint64_t *ret,
 
 /* Bytes of guest data present in the container: data and compressed
  * extents. */
-int block_allocated (struct block *b, uint64_t *ret, struct err *e)
-    must_check nonnull (1, 2, 3);
+int block_allocated (struct block *b, uint64_t *ret, struct err *e) must_check
+    nonnull (1, 2, 3);
 
 /* NULL is fine. */
 void block_close (struct block *b);

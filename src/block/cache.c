@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#define SHARDS 16
+#define SHARDS  16
 #define BUCKETS 1024 /* per shard */
 
 struct entry {
@@ -14,9 +14,9 @@ struct entry {
   uint64_t key;
   unsigned pins;
   bool loading;
-  bool failed;           /* taken out of its bucket; waiters give up */
-  struct err err;        /* of the failed load */
-  struct entry *chain;   /* in its bucket */
+  bool failed;                 /* taken out of its bucket; waiters give up */
+  struct err err;              /* of the failed load */
+  struct entry *chain;         /* in its bucket */
   struct entry *older, *newer; /* in the LRU list */
 };
 

@@ -40,8 +40,8 @@ static const struct block_ops fault_ops = {
 };
 
 int
-block_fault_open (struct block *below, uint64_t nth,
-                  _Atomic uint64_t *count, struct block **ret, struct err *e)
+block_fault_open (struct block *below, uint64_t nth, _Atomic uint64_t *count,
+                  struct block **ret, struct err *e)
 {
   struct fault *f = malloc (sizeof *f);
   struct block *b = block_new (below->env, &fault_ops, e);

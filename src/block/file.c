@@ -42,8 +42,10 @@ file_pread (struct block *b, void *buf, size_t len, uint64_t off,
       return err_sys (e, errno, "read at 0x%" PRIx64, off);
     }
     if (n == 0)
-      return err_set (e, EIO, "the file became shorter while it was read"
-                      " (nothing at 0x%" PRIx64 ")", off);
+      return err_set (e, EIO,
+                      "the file became shorter while it was read"
+                      " (nothing at 0x%" PRIx64 ")",
+                      off);
     b->env->bytes_read += (uint64_t) n;
     to += n;
     off += (uint64_t) n;

@@ -27,8 +27,7 @@
 #define L2_COMPRESSED (UINT64_C (1) << 62)
 #define L2_ZERO       (UINT64_C (1) << 0)
 
-/* --- tables ---------------------------------------------------------------
- */
+/* --- tables ---------------------------------------------------------- */
 
 /* An entry of the cache, held for a scope. */
 struct pin {
@@ -135,11 +134,10 @@ slice_get (struct block *b, uint64_t l2, uint64_t off, struct slice *ret,
 static uint64_t
 slice_entry (const struct qcow2 *q, const struct slice *s, uint64_t index)
 {
-  return load_be64 ((char *)s->pin.entry->data + index * q->entry_size);
+  return load_be64 ((char *) s->pin.entry->data + index * q->entry_size);
 }
 
-/* --- mapping --------------------------------------------------------------
- */
+/* --- mapping --------------------------------------------------------- */
 
 /* What a cluster, or a subcluster, is. */
 struct unit {
@@ -163,8 +161,8 @@ classify_subcluster (const struct qcow2 *q, const struct slice *s,
                      uint64_t index, unsigned sub, bool has_host,
                      struct unit *ret, struct err *e)
 {
-  uint64_t bitmap = load_be64 ((char *)s->pin.entry->data + index * 16 + 8);
-  uint32_t there = (uint32_t)bitmap, zero = (uint32_t)(bitmap >> 32);
+  uint64_t bitmap = load_be64 ((char *) s->pin.entry->data + index * 16 + 8);
+  uint32_t there = (uint32_t) bitmap, zero = (uint32_t) (bitmap >> 32);
 
   if ((there & zero) || (there && !has_host))
     return bad_entry (q, s, index, e, "subcluster bitmap does not fit entry");
@@ -211,7 +209,7 @@ classify (const struct qcow2 *q, const struct slice *s, uint64_t off,
           struct unit *ret, struct err *e)
 {
   uint64_t index = (off - s->guest) >> q->cluster_bits;
-  unsigned sub = (unsigned)((off & (q->cluster_size - 1)) / q->unit);
+  unsigned sub = (unsigned) ((off & (q->cluster_size - 1)) / q->unit);
 
   if (!(slice_entry (q, s, index) & L2_COMPRESSED))
     return classify_standard (q, s, index, sub, ret, e);
@@ -327,18 +325,17 @@ qcow2_map (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
   return map_slice (q, &s, off, len, ret, e);
 }
 
-/* --- compressed clusters
- * ---------------------------------------------------- */
+/* --- compressed clusters -------------------------------------------- */
 
 /* Raw deflate.  qemu writes a window of 4 KiB; others write more. */
 static int
 inflate_cluster (const void *from, size_t n, void *to, size_t size,
                  struct err *e)
 {
-  z_stream z = { .next_in = (Bytef *)from,
-                 .avail_in = (uInt)n,
+  z_stream z = { .next_in = (Bytef *) from,
+                 .avail_in = (uInt) n,
                  .next_out = to,
-                 .avail_out = (uInt)size };
+                 .avail_out = (uInt) size };
   int r;
 
   if (inflateInit2 (&z, -MAX_WBITS) != Z_OK)
@@ -399,7 +396,7 @@ compressed_range (const struct qcow2 *q, uint64_t entry, uint64_t size,
                     off);
   /* The last sector is counted in full and may reach beyond the file. */
   *ret_off = off;
-  *ret_len = (size_t)MIN (sectors * 512 - off % 512, size - off);
+  *ret_len = (size_t) MIN (sectors * 512 - off % 512, size - off);
   return 0;
 }
 
@@ -455,7 +452,7 @@ read_compressed (struct block *b, uint64_t entry, void *buf, size_t len,
   if (cache_get (pin.cache, q->cluster_owner, entry, q->cluster_size,
                  load_compressed, &c, &pin.entry, e) == -1)
     return -1;
-  memcpy (buf, (char *)pin.entry->data + within, len);
+  memcpy (buf, (char *) pin.entry->data + within, len);
   return 0;
 }
 
@@ -493,7 +490,7 @@ qcow2_pread (struct block *b, void *buf, size_t len, uint64_t off,
     return -1;
   for (; len > 0; to += n, off += n, len -= n) {
     within = off & (q->cluster_size - 1);
-    n = (size_t)MIN (len, q->cluster_size - within);
+    n = (size_t) MIN (len, q->cluster_size - within);
     if (compressed_entry (b, off, &entry, e) == -1 ||
         read_compressed (b, entry, to, n, within, e) == -1)
       return -1;

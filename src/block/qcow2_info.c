@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "block/qcow2.h"
 
-/* --- header extensions (qcow2.txt, "Header extensions") ----------------- */
+/* --- header extensions (qcow2.txt, "Header extensions") -------------- */
 
 #define EXT_END            0
 #define EXT_BACKING_FORMAT 0xe2792aca
@@ -47,7 +47,7 @@ read_string (struct block *b, const struct extension *x, size_t max,
   if (x->len > max)
     return err_set (e, EINVAL, "name of %" PRIu32 " bytes is too long",
                     x->len);
-  s = calloc (1, (size_t)x->len + 1);
+  s = calloc (1, (size_t) x->len + 1);
   if (!s)
     return err_set (e, ENOMEM, "out of memory");
   if (block_pread (b->below, s, x->len, x->offset, e) == -1)
@@ -128,7 +128,7 @@ qcow2_read_extensions (struct block *b, struct err *e)
   return 0;
 }
 
-/* --- snapshots (qcow2.txt, "Snapshots") --------------------------------- */
+/* --- snapshots (qcow2.txt, "Snapshots") ------------------------------ */
 
 /* qemu allows 64 MiB; a table of real names is a few KiB. */
 #define MAX_SNAPSHOT_TABLE (4 * MiB)
@@ -145,7 +145,7 @@ struct snapshot {
 static void
 add_date (struct buf *out, uint32_t seconds)
 {
-  time_t t = (time_t)seconds;
+  time_t t = (time_t) seconds;
   char text[32];
   struct tm tm;
 
@@ -221,8 +221,7 @@ add_snapshots (struct block *b, struct buf *out, struct err *e)
   return 0;
 }
 
-/* --- info -----------------------------------------------------------------
- */
+/* --- info ------------------------------------------------------------ */
 
 static void
 add_features (const struct qcow2 *q, struct buf *out)

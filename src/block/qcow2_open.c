@@ -22,8 +22,7 @@
 #define SNAPSHOT_HEAD            40
 #define SUBCLUSTERS              32
 
-/* --- the header (qcow2.txt, "Header") ------------------------------------
- */
+/* --- the header (qcow2.txt, "Header") -------------------------------- */
 
 int
 qcow2_bid (struct block *below, struct err *e)
@@ -212,7 +211,7 @@ check_size (struct block *b, struct err *e)
                     "L1 table of %" PRIu32 " entries is too small: %" PRIu64
                     " are needed",
                     q->l1_size, entries);
-  if (!range_within (q->l1_offset, (uint64_t)q->l1_size * 8, b->below->size))
+  if (!range_within (q->l1_offset, (uint64_t) q->l1_size * 8, b->below->size))
     return err_set (e, EIO, "L1 table lies beyond the end of the file");
   return 0;
 }
@@ -253,8 +252,7 @@ check_header (struct block *b, struct err *e)
   return check_size (b, e);
 }
 
-/* --- what it refers to ---------------------------------------------------
- */
+/* --- what it refers to ----------------------------------------------- */
 
 static int
 read_backing_name (struct block *b, struct err *e)
@@ -269,7 +267,7 @@ read_backing_name (struct block *b, struct err *e)
     return err_set (e, EINVAL,
                     "backing file name of %" PRIu32 " bytes is too long",
                     q->backing_len);
-  name = calloc (1, (size_t)q->backing_len + 1);
+  name = calloc (1, (size_t) q->backing_len + 1);
   if (!name)
     return err_set (e, ENOMEM, "out of memory");
   if (read_header_part (b, name, q->backing_offset,

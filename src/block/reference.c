@@ -46,13 +46,13 @@ reference_path (const struct block *base, const char *name, char **ret,
                 struct err *e)
 {
   const char *slash = base->path ? strrchr (base->path, '/') : NULL;
-  int dir = slash ? (int)(slash + 1 - base->path) : 0;
+  int dir = slash ? (int) (slash + 1 - base->path) : 0;
 
   if (!strncmp (name, "file:", 5))
     name += 5;
   else if (has_protocol (name))
     return err_set (e, EACCES, "'%.*s' references are refused",
-                    (int)strcspn (name, ":") + 1, name);
+                    (int) strcspn (name, ":") + 1, name);
   if (!strncmp (name, "/dev/", 5))
     return err_set (e, EACCES, "a device is refused");
   if (name[0] == '/') {
@@ -89,7 +89,7 @@ open_beneath (int dir_fd, const char *path, int *ret, struct err *e)
     return err_set (e, EACCES, "is refused: there is no openat2(2) here");
   if (fd == -1)
     return err_sys (e, errno, "open");
-  *ret = (int)fd;
+  *ret = (int) fd;
   return 0;
 }
 

@@ -16,7 +16,8 @@ slice_map (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
   if (start + off >= b->below->size)
     return err_set (e, EIO,
                     "0x%" PRIx64 " lies beyond the end of the disk"
-                    " (0x%" PRIx64 ")", start + off, b->below->size);
+                    " (0x%" PRIx64 ")",
+                    start + off, b->below->size);
   *ret = (struct extent){ MIN (len, b->below->size - (start + off)),
                           EXTENT_DATA, b->below, start + off };
   return 0;
@@ -44,9 +45,9 @@ block_slice_open (struct block *below, uint64_t off, uint64_t len,
   if (!b)
     return -1;
   if (__builtin_add_overflow (off, len, &end))
-    return err_set (e, EINVAL,
-                    "window at 0x%" PRIx64 " of 0x%" PRIx64
-                    " bytes overflows", off, len);
+    return err_set (
+        e, EINVAL, "window at 0x%" PRIx64 " of 0x%" PRIx64 " bytes overflows",
+        off, len);
   b->priv = malloc (sizeof (uint64_t));
   if (!b->priv)
     return err_set (e, ENOMEM, "out of memory");

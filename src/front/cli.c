@@ -11,7 +11,7 @@
 /* Large enough to hide the cost of a call, small enough for a cache. */
 #define CAT_BYTES (MiB)
 
-/* --- opening ------------------------------------------------------------ */
+/* --- opening --------------------------------------------------------- */
 
 int
 cli_open (const char *path, struct opened *ret, bool *ret_damaged,
@@ -53,7 +53,7 @@ cli_close (struct opened *o)
   source_free (&o->source);
 }
 
-/* --- listing ------------------------------------------------------------ */
+/* --- listing --------------------------------------------------------- */
 
 static int
 add_name (void *arg, const char *name, size_t len, node_id id, unsigned type)
@@ -115,7 +115,7 @@ cli_list_free (struct name_vec *v)
   *v = (struct name_vec){ 0 };
 }
 
-/* --- the end ------------------------------------------------------------ */
+/* --- the end --------------------------------------------------------- */
 
 int
 cli_finish (const char *command, int status)
@@ -136,7 +136,7 @@ cli_usage (const char *command, const char *what)
   return CLI_BAD_USAGE;
 }
 
-/* --- cat ---------------------------------------------------------------- */
+/* --- cat ------------------------------------------------------------- */
 
 int
 cli_read (struct tree *t, const char *path, struct buf *ret, struct err *e)
@@ -186,8 +186,10 @@ cat_symlink (struct tree *t, node_id id, struct err *e)
 
   if (tree_readlink (t, id, &target, e) == -1)
     return -1;
-  return err_set (e, ELOOP, "is a symbolic link to '%s', which is not"
-                  " followed inside the guest", buf_str (&target));
+  return err_set (e, ELOOP,
+                  "is a symbolic link to '%s', which is not"
+                  " followed inside the guest",
+                  buf_str (&target));
 }
 
 static int
@@ -244,7 +246,7 @@ cli_cat (int argc, char **argv)
   return cli_finish (argv[0], status);
 }
 
-/* --- report ------------------------------------------------------------- */
+/* --- report ---------------------------------------------------------- */
 
 static const char *
 report_path (const char *format)

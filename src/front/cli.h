@@ -34,7 +34,10 @@ cleanup_opened (struct opened *o)
   cli_close (o);
 }
 #define CLEANUP_OPENED __attribute__ ((cleanup (cleanup_opened)))
-#define OPENED_INIT { .source = SOURCE_INIT }
+#define OPENED_INIT                                                          \
+  {                                                                          \
+    .source = SOURCE_INIT                                                    \
+  }
 
 /* The entries of a directory, sorted by name (as bytes). */
 struct name {

@@ -25,7 +25,7 @@ struct check {
   bool as_json;
 };
 
-/* --- reading the tree --------------------------------------------------- */
+/* --- reading the tree ------------------------------------------------ */
 
 static int
 policy_path (const struct checked *r, const char *below, char *ret,
@@ -80,7 +80,7 @@ verdict_status (const char *verdict)
   return strcmp (verdict, "fail") ? CLI_UNDECIDED : CLI_NOT_THERE;
 }
 
-/* --- for people --------------------------------------------------------- */
+/* --- for people ------------------------------------------------------ */
 
 static void
 put_indented (void *arg unused_arg, const char *line)
@@ -157,7 +157,7 @@ put_result (struct tree *t, const struct checked *r, const char *verdict)
     put_list (t, r, "remedy", "remedy");
 }
 
-/* --- for programs ------------------------------------------------------- */
+/* --- for programs ---------------------------------------------------- */
 
 static void
 add_string (void *arg, const char *line)
@@ -259,7 +259,7 @@ json_unopened (const struct checked *r, const char *why)
   return o;
 }
 
-/* --- one image ---------------------------------------------------------- */
+/* --- one image ------------------------------------------------------- */
 
 static void
 put_unopened (const struct checked *r, const char *why)
@@ -270,8 +270,8 @@ put_unopened (const struct checked *r, const char *why)
     printf ("%s: unknown (%s)\n    %s\n", r->image, r->policy->name, why);
   else
     printf ("%s: fail (%s)\n  %s\n    The image is damaged: %s. Export or"
-            " upload it again.\n", r->image, r->policy->name,
-            r->policy->damaged, why);
+            " upload it again.\n",
+            r->image, r->policy->name, r->policy->damaged, why);
 }
 
 static void
@@ -316,7 +316,7 @@ check_image (const struct check *c, struct checked *r)
     check_opened (c, o.tree, r);
 }
 
-/* --- all ---------------------------------------------------------------- */
+/* --- all ------------------------------------------------------------- */
 
 /* The worst, in the order 3, 1, 2, 0. */
 static int
@@ -335,8 +335,8 @@ put_json (struct json_object *all, int images)
 
   if (images == 1 && json_object_array_length (all) == 1)
     what = json_object_array_get_idx (all, 0);
-  puts (json_object_to_json_string_ext (what, JSON_C_TO_STRING_PRETTY |
-                                        JSON_C_TO_STRING_NOSLASHESCAPE));
+  puts (json_object_to_json_string_ext (
+      what, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 static int

@@ -14,7 +14,8 @@
 
 #include "front/cli.h"
 
-struct export {
+struct export
+{
   struct tree *tree;
   const char *image;
   int status;
@@ -94,8 +95,8 @@ export_directory (struct export *x, int dir, const char *name,
   CLEANUP_CLOSE int below = -1;
 
   if (mkdirat (dir, name, 0777) == 0)
-    below = openat (dir, name,
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    below =
+        openat (dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (below == -1)
     complain (x, path, strerror (errno));
   else
@@ -112,8 +113,7 @@ is_guest (const char *name, const struct node_attr *a)
 }
 
 static void
-export_entry (struct export *x, int dir, const char *up,
-              const struct name *n)
+export_entry (struct export *x, int dir, const char *up, const struct name *n)
 {
   CLEANUP_FREE char *path = NULL;
   struct node_attr a;

@@ -91,7 +91,7 @@ in_ms (unsigned ms)
   return t;
 }
 
-/* --- jobs and their tasks; all with the lock held ----------------------- */
+/* --- jobs and their tasks; all with the lock held -------------------- */
 
 static struct job *
 find_job (struct eval *ev, fuse_ino_t node)
@@ -181,7 +181,7 @@ unlink_task (struct task *t)
     j->last = p;
 }
 
-/* --- interrupts --------------------------------------------------------- */
+/* --- interrupts ------------------------------------------------------ */
 
 static void
 on_interrupt (fuse_req_t req, void *arg)
@@ -214,7 +214,7 @@ answer_error (struct task *t, int code)
   t->destroy (t);
 }
 
-/* --- threads ------------------------------------------------------------ */
+/* --- threads --------------------------------------------------------- */
 
 /* Called and returns with the lock held. */
 static void

@@ -21,10 +21,10 @@ enum {
 
 /* Exit statuses of the other commands. */
 enum {
-  CLI_OK = 0,         /* check: pass */
-  CLI_NOT_THERE = 1,  /* check: fail */
-  CLI_UNDECIDED = 2,  /* check only */
-  CLI_BAD_USAGE = 3   /* usage, or an image that cannot be opened */
+  CLI_OK = 0,        /* check: pass */
+  CLI_NOT_THERE = 1, /* check: fail */
+  CLI_UNDECIDED = 2, /* check only */
+  CLI_BAD_USAGE = 3  /* usage, or an image that cannot be opened */
 };
 
 /* "xrayfs: " + text + newline on stderr, in one write, without the control

@@ -30,7 +30,7 @@ served (fuse_req_t req)
   return fuse_req_userdata (req);
 }
 
-/* --- errors and attributes ---------------------------------------------- */
+/* --- errors and attributes ------------------------------------------- */
 
 /* The codes that mean something to whoever called; all others are faults of
  * the image or of reading it. */
@@ -126,7 +126,7 @@ look_for_change (struct served *fs)
                    "the image file changed while it was mounted");
 }
 
-/* --- operations that may take long -------------------------------------- */
+/* --- operations that may take long ----------------------------------- */
 
 struct op {
   struct task task; /* first */
@@ -161,8 +161,11 @@ op_start (fuse_req_t req, fuse_ino_t ino, const char *name,
     fuse_reply_err (req, ENOMEM);
     return;
   }
-  op->task = (struct task){ .req = req, .node = ino, .compute = compute,
-                            .reply = reply, .destroy = op_destroy };
+  op->task = (struct task){ .req = req,
+                            .node = ino,
+                            .compute = compute,
+                            .reply = reply,
+                            .destroy = op_destroy };
   op->fs = fs;
   op->size = size;
   if (fi)
@@ -243,7 +246,7 @@ open_reply (struct task *t)
     op->handle = NULL;
 }
 
-/* --- files -------------------------------------------------------------- */
+/* --- files ----------------------------------------------------------- */
 
 static void
 open_raw (fuse_req_t req, const struct node_attr *a,
@@ -308,11 +311,12 @@ do_release (fuse_req_t req, fuse_ino_t ino unused_arg,
 
 /* Copied, not spliced.  Measured with 1 GiB of a raw image in the page cache,
  * in alternating runs: requests of 128 KiB, which is what the kernel's
- * readahead asks for, go equally fast both ways (medians 434 MiB/s copied, 447
- * spliced, which takes up to 15 % less CPU); requests of 1 MiB (O_DIRECT) are 2 to 3
- * times as fast copied.  And what is copied is known to be all there: should
- * the image shrink between a check of its length and a splice, the reply would
- * be short, which the kernel takes for the end of the file and keeps. */
+ * readahead asks for, go equally fast both ways (medians 434 MiB/s copied,
+ * 447 spliced, which takes up to 15 % less CPU); requests of 1 MiB (O_DIRECT)
+ * are 2 to 3 times as fast copied.  And what is copied is known to be all
+ * there: should the image shrink between a check of its length and a splice,
+ * the reply would be short, which the kernel takes for the end of the file
+ * and keeps. */
 static void
 read_raw (fuse_req_t req, const struct handle *h, size_t len, uint64_t off)
 {
@@ -406,7 +410,7 @@ do_lseek (fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
     fuse_reply_lseek (req, (off_t) MIN (at, size));
 }
 
-/* --- attributes --------------------------------------------------------- */
+/* --- attributes ------------------------------------------------------ */
 
 static void
 reply_attr (fuse_req_t req, const struct node_attr *a)
@@ -473,7 +477,7 @@ do_statfs (fuse_req_t req, fuse_ino_t ino unused_arg)
   fuse_reply_statfs (req, &v);
 }
 
-/* --- extended attributes ------------------------------------------------ */
+/* --- extended attributes --------------------------------------------- */
 
 struct wanted {
   const char *name;
@@ -585,7 +589,7 @@ do_listxattr (fuse_req_t req, fuse_ino_t ino, size_t size)
     reply_xattr (req, &names, size);
 }
 
-/* --- directories -------------------------------------------------------- */
+/* --- directories ----------------------------------------------------- */
 
 /* One entry into the reply; 0: it does not fit.  INDEX counts "." and "..",
  * and the offset of an entry is where the next one starts. */
@@ -615,8 +619,8 @@ add_plus (fuse_req_t req, char *to, size_t room, const char *name, node_id id,
   entry.attr.st_mode = (mode_t) DTTOIF (type);
   if (index >= 2 && tree_peek (fs->tree, id, &a, &e) == 0)
     entry = to_entry (fs, &a);
-  need = fuse_add_direntry_plus (req, to, room, name, &entry,
-                                 (off_t) index + 1);
+  need =
+      fuse_add_direntry_plus (req, to, room, name, &entry, (off_t) index + 1);
   return need <= room ? need : 0;
 }
 
@@ -673,7 +677,7 @@ do_readdirplus (fuse_req_t req, fuse_ino_t ino unused_arg, size_t size,
   fill (req, add_plus, (struct handle *) (uintptr_t) fi->fh, size, off);
 }
 
-/* --- the connection ----------------------------------------------------- */
+/* --- the connection -------------------------------------------------- */
 
 static void
 want (struct fuse_conn_info *conn, unsigned capabilities)
@@ -698,13 +702,13 @@ do_init (void *userdata, struct fuse_conn_info *conn)
   fs->ready (fs);
 }
 
-/* --- what writes -------------------------------------------------------- */
+/* --- what writes ----------------------------------------------------- */
 
 /* The kernel refuses these on a read-only mount, but root can remount it. */
-#define REFUSE(name, ...)                                                     \
-  static void name (fuse_req_t req, fuse_ino_t ino unused_arg, __VA_ARGS__)   \
-  {                                                                           \
-    fuse_reply_err (req, EROFS);                                              \
+#define REFUSE(name, ...)                                                    \
+  static void name (fuse_req_t req, fuse_ino_t ino unused_arg, __VA_ARGS__)  \
+  {                                                                          \
+    fuse_reply_err (req, EROFS);                                             \
   }
 #define U unused_arg
 REFUSE (do_setattr, struct stat *s U, int set U, struct fuse_file_info *f U)

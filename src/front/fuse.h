@@ -18,7 +18,7 @@ struct served {
   struct eval *eval;
   struct handles handles;
   const struct options *options;
-  struct timespec mtime; /* the image's, for xrayfs's own entries */
+  struct timespec mtime;  /* the image's, for xrayfs's own entries */
   _Atomic int64_t looked; /* when the image was last checked for changes */
   void (*ready) (struct served *fs); /* called from init */
   int channel;                       /* for ready */

@@ -27,10 +27,10 @@ struct handle {
   struct handle *next, **prev;
   _Atomic unsigned holders; /* who opened it, and answers under way */
   node_id id;
-  bool text_only;    /* a finding: all of it is in text */
-  struct buf text;   /* the snapshot of a finding */
-  uint64_t size;     /* raw bytes: length of the file */
-  struct buf names;  /* a directory: NUL-terminated names */
+  bool text_only;   /* a finding: all of it is in text */
+  struct buf text;  /* the snapshot of a finding */
+  uint64_t size;    /* raw bytes: length of the file */
+  struct buf names; /* a directory: NUL-terminated names */
   struct entry_vec entries;
 };
 
@@ -50,10 +50,10 @@ void handle_hold (struct handle *h) nonnull (1);
 void handle_free (struct handles *hs, struct handle *h);
 
 /* Fills H from the tree: a finding's text, a directory's entries. */
-int handle_read_finding (struct handle *h, struct tree *t, struct err *e)
-    must_check;
-int handle_read_directory (struct handle *h, struct tree *t, struct err *e)
-    must_check;
+int handle_read_finding (struct handle *h, struct tree *t,
+                         struct err *e) must_check;
+int handle_read_directory (struct handle *h, struct tree *t,
+                           struct err *e) must_check;
 
 static inline const char *
 handle_name (const struct handle *h, size_t i)

@@ -34,12 +34,9 @@ static const struct command {
   const char *name;
   int (*main) (int argc, char **argv);
 } commands[] = {
-  { "ls", cli_ls },
-  { "cat", cli_cat },
-  { "check", cli_check },
-  { "report", cli_report },
-  { "export", cli_export },
-  { "policies", policies_main },
+  { "ls", cli_ls },         { "cat", cli_cat },
+  { "check", cli_check },   { "report", cli_report },
+  { "export", cli_export }, { "policies", policies_main },
 };
 
 /* An image that is called like a command is named with its directory:

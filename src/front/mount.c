@@ -7,11 +7,11 @@
  *   server     its child: parses and serves (server.c).  Has no power.
  *   watcher    its other child: does nothing, until the guardian ends.
  *
- * The guardian sees the end of the server and of the watcher; the watcher sees
- * the end of the guardian; whoever sees something unmounts and takes the
- * others along.  So each of the three can be killed without leaving a mount or
- * a process, and nobody goes on waiting for an answer of a dead server: the
- * connection ends with the last of them.
+ * The guardian sees the end of the server and of the watcher; the watcher
+ * sees the end of the guardian; whoever sees something unmounts and takes the
+ * others along.  So each of the three can be killed without leaving a mount
+ * or a process, and nobody goes on waiting for an answer of a dead server:
+ * the connection ends with the last of them.
  *
  * The watcher is forked before mounting, so that there is no moment at which
  * a mount exists and nobody would notice the guardian's end.
@@ -52,7 +52,7 @@ struct guardian {
   int device;           /* /dev/fuse of it, to see whether it lives */
 };
 
-/* --- the watcher -------------------------------------------------------- */
+/* --- the watcher ----------------------------------------------------- */
 
 /* The server dies with the guardian (PR_SET_PDEATHSIG) and, if not, reads the
  * end of its channel; killing it here too costs nothing.  A pidfd, since the
@@ -97,7 +97,7 @@ watcher_main (const struct guardian *g, int channel, int server)
   return MOUNT_NOT_MOUNTED;
 }
 
-/* --- starting the two --------------------------------------------------- */
+/* --- starting the two ------------------------------------------------ */
 
 static void
 to_null (int from, int to)
@@ -170,7 +170,7 @@ start_watcher (struct guardian *g)
   return g->watcher == -1 ? -1 : 0;
 }
 
-/* --- the guardian ------------------------------------------------------- */
+/* --- the guardian ---------------------------------------------------- */
 
 /* Waits for the server's next word; a signal or its end is one, too. */
 static void
@@ -406,7 +406,7 @@ guard (struct guardian *g)
   return status;
 }
 
-/* --- the launcher ------------------------------------------------------- */
+/* --- the launcher ---------------------------------------------------- */
 
 /* Waits for the guardian's status, passing signals on to it. */
 static int
@@ -459,7 +459,7 @@ run_guardian (struct guardian *g)
   return status;
 }
 
-/* --- before ------------------------------------------------------------- */
+/* --- before ---------------------------------------------------------- */
 
 /* fuse_session_new is what knows FUSE's options, and which are unknown. */
 static int
@@ -512,9 +512,14 @@ prepare (struct guardian *g)
 static int
 mount_image (struct options *o)
 {
-  struct guardian g = { .o = o, .source = SOURCE_INIT, .launcher = -1,
-                        .signals = -1, .to_server = -1, .to_watcher = -1,
-                        .before = NO_MOUNT, .mount.id = NO_MOUNT,
+  struct guardian g = { .o = o,
+                        .source = SOURCE_INIT,
+                        .launcher = -1,
+                        .signals = -1,
+                        .to_server = -1,
+                        .to_watcher = -1,
+                        .before = NO_MOUNT,
+                        .mount.id = NO_MOUNT,
                         .device = -1 };
   int status = prepare (&g);
 

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* --- before mounting ---------------------------------------------------- */
+/* --- before mounting ------------------------------------------------- */
 
 static int
 is_empty (const char *path, struct err *e)
@@ -26,7 +26,8 @@ is_empty (const char *path, struct err *e)
     entries++; /* "." and ".." */
   closedir (dir);
   return entries <= 2 ? 0
-                      : err_set (e, ENOTEMPTY, "is not empty"
+                      : err_set (e, ENOTEMPTY,
+                                 "is not empty"
                                  " (-o nonempty mounts over it)");
 }
 
@@ -40,7 +41,8 @@ stat_mountpoint (const char *path, struct err *e)
     return S_ISDIR (st.st_mode) ? 0
                                 : err_set (e, ENOTDIR, "is not a directory");
   if (errno == ENOTCONN)
-    return err_set (e, errno, "a dead FUSE mount is there"
+    return err_set (e, errno,
+                    "a dead FUSE mount is there"
                     " (fusermount3 -u removes it)");
   return err_set (e, errno, "%s", strerror_r (errno, why, sizeof why));
 }
@@ -86,7 +88,7 @@ mountpoint_check_others (struct err *e)
                   " /etc/fuse.conf has a line user_allow_other");
 }
 
-/* --- the mount table ---------------------------------------------------- */
+/* --- the mount table ------------------------------------------------- */
 
 struct mount {
   struct mounted what;
@@ -184,7 +186,7 @@ mountpoint_await (const char *path, long before, int ms)
   return m;
 }
 
-/* --- unmounting --------------------------------------------------------- */
+/* --- unmounting ------------------------------------------------------ */
 
 struct find {
   const struct mounted *what;

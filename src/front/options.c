@@ -10,12 +10,13 @@
 
 #include "front/front.h"
 
-/* --- what libfuse says -------------------------------------------------- */
+/* --- what libfuse says ----------------------------------------------- */
 
 static char captured[512];
 
 static void
-capture_log (enum fuse_log_level level unused_arg, const char *fmt, va_list ap)
+capture_log (enum fuse_log_level level unused_arg, const char *fmt,
+             va_list ap)
 {
   size_t len = strlen (captured);
 
@@ -49,7 +50,7 @@ options_captured (const char *what)
   return options_plain (captured, what);
 }
 
-/* --- the table ---------------------------------------------------------- */
+/* --- the table ------------------------------------------------------- */
 
 enum {
   KEY_REFUSED_RW,
@@ -63,7 +64,10 @@ enum {
   KEY_NUMBER
 };
 
-#define FLAG(text, member) { text, offsetof (struct options, member), 1 }
+#define FLAG(text, member)                                                   \
+  {                                                                          \
+    text, offsetof (struct options, member), 1                               \
+  }
 
 static const struct fuse_opt table[] = {
   FLAG ("-h", help),
@@ -185,7 +189,7 @@ parse_one (void *data, const char *arg, int key,
   }
 }
 
-/* --- the whole ---------------------------------------------------------- */
+/* --- the whole ------------------------------------------------------- */
 
 static int
 add_option (struct options *o, const char *text, struct err *e)
@@ -222,10 +226,12 @@ check (const struct options *o, struct err *e)
   if (o->help || o->version)
     return 0;
   if (!o->image)
-    return err_set (e, EINVAL, "no image given"
+    return err_set (e, EINVAL,
+                    "no image given"
                     " (xrayfs [options] IMAGE MOUNTPOINT; see xrayfs -h)");
   if (!o->mountpoint)
-    return err_set (e, EINVAL, "no mount point given"
+    return err_set (e, EINVAL,
+                    "no mount point given"
                     " (xrayfs [options] IMAGE MOUNTPOINT; see xrayfs -h)");
   if (o->allow_other && o->allow_root)
     return err_set (e, EINVAL, "allow_other and allow_root exclude another");

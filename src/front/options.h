@@ -30,8 +30,8 @@ struct options {
 
 /* Parses; says nothing.  The error is one for MOUNT_BAD_ARGUMENTS.  Unknown
  * options are left for fuse_session_new to refuse. */
-int options_parse (int argc, char **argv, struct options *ret, struct err *e)
-    must_check nonnull (2, 3, 4);
+int options_parse (int argc, char **argv, struct options *ret,
+                   struct err *e) must_check nonnull (2, 3, 4);
 void options_free (struct options *o);
 
 /* Adds what was not given: fsname (the image's FULL_PATH), subtype. */

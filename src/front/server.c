@@ -25,7 +25,8 @@
 #include "front/signals.h"
 
 /* How long an end may take once it was asked for: threads that wait for a
- * disk or a server that does not answer are left to the end of the process. */
+ * disk or a server that does not answer are left to the end of the process.
+ */
 #define END_MS 3000
 
 struct control {
@@ -36,7 +37,7 @@ struct control {
   struct image *image;
 };
 
-/* --- start -------------------------------------------------------------- */
+/* --- start ----------------------------------------------------------- */
 
 static int
 drop_power (int guardian, struct err *e)
@@ -103,7 +104,7 @@ leave_terminal (void)
     close (null);
 }
 
-/* --- the session -------------------------------------------------------- */
+/* --- the session ----------------------------------------------------- */
 
 static int
 session_args (struct fuse_args *args, const struct options *o)
@@ -159,7 +160,7 @@ run_loop (struct fuse_session *se, const struct options *o)
   return r;
 }
 
-/* --- the control thread ------------------------------------------------- */
+/* --- the control thread ---------------------------------------------- */
 
 /* Passes signals on to the guardian, who knows what they mean.  Returns when
  * it asks for the end, has ended, or the main thread is through. */
@@ -226,8 +227,11 @@ start_control (struct control *c, pthread_t *ret)
 static int
 serve (struct served *fs, struct fuse_session *se)
 {
-  struct control c = { .channel = fs->channel, .left = -1, .signals = -1,
-                       .session = se, .image = fs->image };
+  struct control c = { .channel = fs->channel,
+                       .left = -1,
+                       .signals = -1,
+                       .session = se,
+                       .image = fs->image };
   pthread_t thread;
   int r = -1;
 
@@ -244,7 +248,7 @@ serve (struct served *fs, struct fuse_session *se)
   return r < 0 ? MOUNT_NOT_MOUNTED : MOUNT_OK;
 }
 
-/* --- the whole ---------------------------------------------------------- */
+/* --- the whole ------------------------------------------------------- */
 
 static int
 serve_mount (struct served *fs)
@@ -276,7 +280,9 @@ int
 server_main (int channel, int guardian, struct source *source,
              const struct options *o)
 {
-  struct served fs = { .options = o, .ready = tell_ready, .channel = channel };
+  struct served fs = { .options = o,
+                       .ready = tell_ready,
+                       .channel = channel };
   struct err e = { 0 };
   int status;
 

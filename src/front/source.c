@@ -14,8 +14,7 @@ check_kind (mode_t mode, struct err *e)
     return 0;
   if (S_ISDIR (mode))
     return err_set (e, EISDIR, "is a directory, not a disk image");
-  return err_set (e, EINVAL,
-                  "is a %s; an image is a file or a block device",
+  return err_set (e, EINVAL, "is a %s; an image is a file or a block device",
                   S_ISFIFO (mode)   ? "pipe"
                   : S_ISSOCK (mode) ? "socket"
                   : S_ISCHR (mode)  ? "character device"

@@ -15,8 +15,8 @@ struct source {
 };
 
 /* Works out the names that belong to PATH; opens nothing. */
-int source_name (const char *path, struct source *ret, struct err *e)
-    must_check nonnull (1, 2, 3);
+int source_name (const char *path, struct source *ret,
+                 struct err *e) must_check nonnull (1, 2, 3);
 
 /* Opens the image and its directory.  Nothing is read from it.
  * Errors: those of open(2); EISDIR, EINVAL for what cannot be an image. */
@@ -33,6 +33,9 @@ cleanup_source (struct source *s)
 #define CLEANUP_SOURCE __attribute__ ((cleanup (cleanup_source)))
 
 /* An empty one, which may be freed. */
-#define SOURCE_INIT { .image = { .fd = -1, .dir_fd = -1 } }
+#define SOURCE_INIT                                                          \
+  {                                                                          \
+    .image = {.fd = -1, .dir_fd = -1 }                                       \
+  }
 
 #endif

@@ -26,7 +26,7 @@
 #define SUPERBLOCK      1024
 #define MAX_LINK        4095 /* PATH_MAX without its NUL */
 
-/* --- inodes ------------------------------------------------------------- */
+/* --- inodes ---------------------------------------------------------- */
 
 uint64_t
 ext_size (const struct ext *x, const struct ext_node *node)
@@ -36,7 +36,7 @@ ext_size (const struct ext *x, const struct ext_node *node)
   /* Elsewhere the high half had another meaning. */
   if (S_ISREG (raw->i_mode) ||
       (S_ISDIR (raw->i_mode) && ext2fs_has_feature_largedir (x->lib->super)))
-    return raw->i_size | (uint64_t)raw->i_size_high << 32;
+    return raw->i_size | (uint64_t) raw->i_size_high << 32;
   return raw->i_size;
 }
 
@@ -79,7 +79,7 @@ node_read (struct ext *x, uint64_t ino, struct ext_node *n, struct err *e)
   n->raw = calloc (1, MAX (x->inode_size, sizeof *n->raw));
   if (!n->raw)
     return err_set (e, ENOMEM, "out of memory");
-  code = ext2fs_read_inode_full (x->lib, ino, (struct ext2_inode *)n->raw,
+  code = ext2fs_read_inode_full (x->lib, ino, (struct ext2_inode *) n->raw,
                                  x->inode_size);
   if (code) {
     /* The library puts an inode whose checksum is wrong into a slot of its
@@ -116,13 +116,13 @@ ext_node_get (struct ext *x, uint64_t ino, struct ext_node **ret,
   return 0;
 }
 
-/* --- stat --------------------------------------------------------------- */
+/* --- stat ------------------------------------------------------------ */
 
 /* Is FIELD within the extra fields that the inode says it has? */
 #define HAS_EXTRA(x, raw, field)                                             \
   ((x)->inode_size > EXT2_GOOD_OLD_INODE_SIZE &&                             \
    offsetof (struct ext2_inode_large, field) + sizeof (raw)->field <=        \
-       EXT2_GOOD_OLD_INODE_SIZE + (size_t)(raw)->i_extra_isize)
+       EXT2_GOOD_OLD_INODE_SIZE + (size_t) (raw)->i_extra_isize)
 
 /* Seconds are signed; two more bits extend them to 2446, the others are
  * nanoseconds. */
@@ -132,7 +132,7 @@ decode_time (uint32_t seconds, uint32_t extra)
   uint32_t ns = extra >> 2;
 
   return (struct timespec){
-    .tv_sec = (int64_t)(int32_t)seconds + ((int64_t)(extra & 3) << 32),
+    .tv_sec = (int64_t) (int32_t) seconds + ((int64_t) (extra & 3) << 32),
     .tv_nsec = ns < 1000000000 ? ns : 0,
   };
 }
@@ -157,7 +157,7 @@ stat_blocks (const struct ext *x, const struct ext_node *node)
   uint64_t n = raw->i_blocks;
 
   if (ext2fs_has_feature_huge_file (x->lib->super)) {
-    n |= (uint64_t)raw->osd2.linux2.l_i_blocks_hi << 32;
+    n |= (uint64_t) raw->osd2.linux2.l_i_blocks_hi << 32;
     if (raw->i_flags & EXT4_HUGE_FILE_FL)
       n *= x->block_size / 512;
   }
@@ -194,8 +194,8 @@ ext_stat (struct fs *fs, uint64_t ino, struct fs_stat *ret, struct err *e)
     .ino = ino,
     .mode = raw->i_mode,
     .nlink = raw->i_links_count,
-    .uid = raw->i_uid | (uint32_t)raw->osd2.linux2.l_i_uid_high << 16,
-    .gid = raw->i_gid | (uint32_t)raw->osd2.linux2.l_i_gid_high << 16,
+    .uid = raw->i_uid | (uint32_t) raw->osd2.linux2.l_i_uid_high << 16,
+    .gid = raw->i_gid | (uint32_t) raw->osd2.linux2.l_i_gid_high << 16,
     .size = ext_size (x, node),
     .blocks = stat_blocks (x, node),
     .blksize = x->block_size,
@@ -205,7 +205,7 @@ ext_stat (struct fs *fs, uint64_t ino, struct fs_stat *ret, struct err *e)
   return 0;
 }
 
-/* --- symbolic links ----------------------------------------------------- */
+/* --- symbolic links -------------------------------------------------- */
 
 /* The kernel's rule, both halves of it: with ea_inode i_blocks may count the
  * blocks of attributes. */
@@ -214,7 +214,7 @@ is_fast_link (struct ext *x, const struct ext_node *node)
 {
   const struct ext2_inode_large *raw = node->raw;
   uint64_t blocks = raw->i_blocks;
-  uint64_t ea = ext2fs_file_acl_block (x->lib, (struct ext2_inode *)raw)
+  uint64_t ea = ext2fs_file_acl_block (x->lib, (struct ext2_inode *) raw)
                     ? EXT2_CLUSTER_SIZE (x->lib->super) / 512
                     : 0;
 
@@ -276,7 +276,7 @@ ext_readlink (struct fs *fs, uint64_t ino, struct buf *ret, struct err *e)
   return buf_check (ret, e);
 }
 
-/* --- file data ---------------------------------------------------------- */
+/* --- file data ------------------------------------------------------- */
 
 static int
 get_file (struct ext *x, uint64_t ino, struct ext_node **ret, struct err *e)
@@ -337,11 +337,11 @@ ext_pread (struct fs *fs, uint64_t ino, void *buf, size_t len, uint64_t off,
   n = off < data.len ? MIN (len, data.len - off) : 0;
   if (n > 0)
     memcpy (buf, data.data + off, n);
-  memset ((char *)buf + n, 0, len - n);
+  memset ((char *) buf + n, 0, len - n);
   return 0;
 }
 
-/* --- the filesystem as a whole ------------------------------------------ */
+/* --- the filesystem as a whole --------------------------------------- */
 
 static const char *
 state_of (const struct ext2_super_block *s)
@@ -419,7 +419,7 @@ check_superblock (struct ext *x, struct err *e)
   x->block_size = 1024u << le32toh (s.s_log_block_size);
   x->n_blocks = le32toh (s.s_blocks_count);
   if (le32toh (s.s_feature_incompat) & EXT4_FEATURE_INCOMPAT_64BIT)
-    x->n_blocks |= (uint64_t)le32toh (s.s_blocks_count_hi) << 32;
+    x->n_blocks |= (uint64_t) le32toh (s.s_blocks_count_hi) << 32;
   if (__builtin_mul_overflow (x->n_blocks, x->block_size, &bytes) ||
       bytes > INT64_MAX)
     return err_set (e, EIO, "superblock: %" PRIu64 " blocks", x->n_blocks);

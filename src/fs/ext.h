@@ -49,7 +49,7 @@ struct ext {
   char *dir_block, *table_block; /* scratch, of one block each */
 };
 
-/* --- ext_io.c ----------------------------------------------------------- */
+/* --- ext_io.c -------------------------------------------------------- */
 
 /* Opens X->lib on X->block. */
 errcode_t ext_io_open (struct ext *x);
@@ -65,7 +65,7 @@ int ext_check_block (struct ext *x, uint64_t nr, struct err *e) must_check;
 /* Says what the library's CODE means; always returns -1. */
 int ext_error (struct ext *x, errcode_t code, struct err *e);
 
-/* --- ext_map.c ---------------------------------------------------------- */
+/* --- ext_map.c ------------------------------------------------------- */
 
 /* Logical block LBLK of NODE: *RET_BLOCK (EXTENT_DATA), its kind, and how
  * many blocks from there on are alike. */
@@ -78,14 +78,14 @@ int ext_map_blocks (struct ext *x, struct ext_node *node, uint64_t lblk,
 int ext_read_small (struct ext *x, struct ext_node *node, void *buf,
                     size_t len, struct err *e) must_check;
 
-/* --- ext_dir.c ---------------------------------------------------------- */
+/* --- ext_dir.c ------------------------------------------------------- */
 
 int ext_readdir (struct fs *fs, uint64_t dir, fs_dirent_fn fn, void *arg,
                  struct err *e);
 int ext_lookup (struct fs *fs, uint64_t dir, const char *name, size_t len,
                 uint64_t *ret, struct err *e);
 
-/* --- ext_xattr.c -------------------------------------------------------- */
+/* --- ext_xattr.c ----------------------------------------------------- */
 
 int ext_xattrs (struct fs *fs, uint64_t ino, fs_xattr_fn fn, void *arg,
                 struct err *e);
@@ -94,7 +94,7 @@ int ext_xattrs (struct fs *fs, uint64_t ino, fs_xattr_fn fn, void *arg,
 int ext_inline_data (struct ext *x, struct ext_node *node, struct buf *ret,
                      struct err *e) must_check;
 
-/* --- ext.c -------------------------------------------------------------- */
+/* --- ext.c ----------------------------------------------------------- */
 
 /* Inode INO, valid until the next call but EXT_NODES. */
 int ext_node_get (struct ext *x, uint64_t ino, struct ext_node **ret,

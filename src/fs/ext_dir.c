@@ -54,7 +54,7 @@ scan (const struct ext *x, const char *p, size_t len, size_t skip,
     if (len - at < ENTRY_HEADER)
       return bad_entry (e, at);
     rec = rec_len (x, p + at);
-    name = (unsigned char)p[at + 6];
+    name = (unsigned char) p[at + 6];
     if (rec < MIN_ENTRY || rec % 4 || rec > len - at ||
         name + ENTRY_HEADER > rec)
       return bad_entry (e, at);
@@ -63,7 +63,7 @@ scan (const struct ext *x, const char *p, size_t len, size_t skip,
     if (name == 0)
       return bad_entry (e, at);
     if (fn (arg, p + at + ENTRY_HEADER, name, load_le32 (p + at),
-            (unsigned char)p[at + 7]))
+            (unsigned char) p[at + 7]))
       return 1;
   }
   return 0;
@@ -77,7 +77,7 @@ dots_length (const struct ext *x, const char *p)
   size_t at = 0;
 
   for (int n = 1; n <= 2; n++) {
-    if (x->block_size - at < MIN_ENTRY || (unsigned char)p[at + 6] != n ||
+    if (x->block_size - at < MIN_ENTRY || (unsigned char) p[at + 6] != n ||
         memcmp (p + at + ENTRY_HEADER, "..", n))
       break;
     /* A hash tree's root hides in the length of "..". */
@@ -102,7 +102,7 @@ read_dir_block (struct ext *x, struct ext_node *node, uint64_t lblk,
   if (ext_read_block (x, block, x->dir_block, e) == -1)
     return -1;
   if (!ext2fs_dir_block_csum_verify (x->lib, node->ino,
-                                     (struct ext2_dir_entry *)x->dir_block))
+                                     (struct ext2_dir_entry *) x->dir_block))
     return err_set (e, EIO,
                     "checksum of directory block %" PRIu64 " is wrong", lblk);
   return 0;
@@ -165,7 +165,7 @@ get_dir (struct ext *x, uint64_t ino, struct ext_node **ret, struct err *e)
   return 0;
 }
 
-/* --- reading ------------------------------------------------------------ */
+/* --- reading --------------------------------------------------------- */
 
 struct reader {
   const struct ext *x;
@@ -209,7 +209,7 @@ ext_readdir (struct fs *fs, uint64_t dir, fs_dirent_fn fn, void *arg,
   return r == -1 ? -1 : 0;
 }
 
-/* --- looking up --------------------------------------------------------- */
+/* --- looking up ------------------------------------------------------ */
 
 struct finder {
   const char *name;
@@ -229,8 +229,7 @@ match_entry (void *arg, const char *name, size_t len, uint32_t ino,
   return 1;
 }
 
-/* --- hash trees: Documentation/filesystems/ext4/directory.rst ------------
- */
+/* --- hash trees: Documentation/filesystems/ext4/directory.rst -------- */
 
 /* A block of the tree: entries of 8 bytes at AT; the first has limit and
  * count in place of its hash.  Returns the block that covers HASH. */
@@ -257,7 +256,7 @@ static int
 dx_hash (struct ext *x, struct ext_node *node, const struct finder *f,
          uint32_t *ret)
 {
-  int version = (unsigned char)x->dir_block[28];
+  int version = (unsigned char) x->dir_block[28];
   ext2_dirhash_t minor;
 
   if (version <= EXT2_HASH_TEA &&
@@ -281,8 +280,8 @@ dx_leaf (struct ext *x, struct ext_node *node, const struct finder *f,
 
   if (read_dir_block (x, node, 0, e) == -1 || dx_hash (x, node, f, &hash))
     return -1;
-  at = 24 + (unsigned char)x->dir_block[29];
-  levels = (unsigned char)x->dir_block[30];
+  at = 24 + (unsigned char) x->dir_block[29];
+  levels = (unsigned char) x->dir_block[30];
   if (levels > MAX_DX_LEVELS || at > x->block_size - 8 ||
       dx_search (x, x->dir_block, at, hash, ret) == -1)
     return -1;

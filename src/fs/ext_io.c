@@ -110,7 +110,7 @@ ext_error (struct ext *x, errcode_t code, struct err *e)
   }
 }
 
-/* --- the I/O manager ---------------------------------------------------- */
+/* --- the I/O manager ------------------------------------------------- */
 
 static struct struct_io_manager io_manager_ops;
 
@@ -131,7 +131,7 @@ io_open (const char *name, int flags unused_arg, io_channel *ret)
   c->manager = &io_manager_ops;
   c->block_size = 1024;
   c->refcount = 1;
-  c->private_data = (void *)(uintptr_t)strtoull (name, NULL, 16);
+  c->private_data = (void *) (uintptr_t) strtoull (name, NULL, 16);
   *ret = c;
   return 0;
 }
@@ -157,13 +157,13 @@ static int
 io_read (struct ext *x, io_channel c, uint64_t nr, int count, void *buf)
 {
   /* A negative count is of bytes. */
-  uint64_t len = count < 0 ? (uint64_t) - (int64_t)count
-                           : (uint64_t)count * (unsigned)c->block_size;
+  uint64_t len = count < 0 ? (uint64_t) - (int64_t) count
+                           : (uint64_t) count * (unsigned) c->block_size;
   uint64_t off = 0;
 
   if (check_range (x, nr, c->block_size, len, &off, &x->io) == -1)
     return -1;
-  if (count == 1 && (uint32_t)c->block_size == x->block_size)
+  if (count == 1 && (uint32_t) c->block_size == x->block_size)
     return read_cached (x, off, len, buf, &x->io);
   return block_pread (x->block, buf, len, off, &x->io);
 }
@@ -224,7 +224,7 @@ ext_io_init (struct ext *x)
 {
   static _Atomic uintptr_t serial;
 
-  x->cache_owner = (const void *)(serial++ * 2 + 1);
+  x->cache_owner = (const void *) (serial++ * 2 + 1);
 }
 
 errcode_t
@@ -232,7 +232,7 @@ ext_io_open (struct ext *x)
 {
   char name[24];
 
-  snprintf (name, sizeof name, "%" PRIxPTR, (uintptr_t)x);
+  snprintf (name, sizeof name, "%" PRIxPTR, (uintptr_t) x);
   return ext2fs_open (name, EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES, 0,
                       0, &io_manager_ops, &x->lib);
 }

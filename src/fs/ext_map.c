@@ -23,30 +23,30 @@ struct answer {
   uint64_t block, count;
 };
 
-/* --- extent trees ------------------------------------------------------- */
+/* --- extent trees ---------------------------------------------------- */
 
 static const char *
 entry_at (const void *header, unsigned i)
 {
-  return (const char *)header + HEADER_SIZE + i * ENTRY_SIZE;
+  return (const char *) header + HEADER_SIZE + i * ENTRY_SIZE;
 }
 
 static unsigned
 n_entries (const void *header)
 {
-  return load_le16 ((const char *)header + 2);
+  return load_le16 ((const char *) header + 2);
 }
 
 static unsigned
 depth_of (const void *header)
 {
-  return load_le16 ((const char *)header + 6);
+  return load_le16 ((const char *) header + 6);
 }
 
 static uint64_t
 index_target (const char *entry)
 {
-  return load_le32 (entry + 4) | (uint64_t)load_le16 (entry + 8) << 32;
+  return load_le32 (entry + 4) | (uint64_t) load_le16 (entry + 8) << 32;
 }
 
 static uint64_t
@@ -72,7 +72,7 @@ extent_unwritten (const char *entry)
 static uint64_t
 extent_start (const char *entry)
 {
-  return load_le32 (entry + 8) | (uint64_t)load_le16 (entry + 6) << 32;
+  return load_le32 (entry + 8) | (uint64_t) load_le16 (entry + 6) << 32;
 }
 
 static int
@@ -103,7 +103,7 @@ check_order (const void *header, struct err *e)
 static int
 check_header (const void *header, size_t size, struct err *e)
 {
-  unsigned max = load_le16 ((const char *)header + 4);
+  unsigned max = load_le16 ((const char *) header + 4);
 
   if (load_le16 (header) != EXT3_EXT_MAGIC)
     return bad_tree (e, "wrong magic");
@@ -128,7 +128,7 @@ read_node (struct ext *x, struct ext_node *node, uint64_t nr, unsigned depth,
     return -1;
   if (depth_of (buf) != depth)
     return bad_tree (e, "node of another depth");
-  max = load_le16 ((const char *)buf + 4);
+  max = load_le16 ((const char *) buf + 4);
   if (ext2fs_has_feature_metadata_csum (x->lib->super) &&
       (HEADER_SIZE + (max * ENTRY_SIZE) + 4 > x->block_size ||
        !ext2fs_extent_block_csum_verify (x->lib, node->ino, buf)))
@@ -250,7 +250,7 @@ map_extents (struct ext *x, struct ext_node *node, uint64_t lblk,
   return 0;
 }
 
-/* --- indirect blocks ---------------------------------------------------- */
+/* --- indirect blocks ------------------------------------------------- */
 
 /* A table of N pointers: in the inode (native byte order, the library has
  * swapped it) or in a block. */
@@ -295,7 +295,7 @@ read_table (struct ext *x, uint64_t nr, struct table *ret, struct err *e)
   if (ext_check_block (x, nr, e) == -1 ||
       ext_read_block (x, nr, x->table_block, e) == -1)
     return err_in (e, "indirect block");
-  *ret = (struct table){ (const uint32_t *)x->table_block, x->block_size / 4,
+  *ret = (struct table){ (const uint32_t *) x->table_block, x->block_size / 4,
                          false };
   return 0;
 }
@@ -353,7 +353,7 @@ map_indirect (struct ext *x, struct ext_node *node, uint64_t lblk,
   return err_set (e, EIO, "block %" PRIu64 " of a file is too far", lblk);
 }
 
-/* --- both --------------------------------------------------------------- */
+/* --- both ------------------------------------------------------------ */
 
 int
 ext_map_blocks (struct ext *x, struct ext_node *node, uint64_t lblk,
@@ -394,11 +394,11 @@ ext_read_small (struct ext *x, struct ext_node *node, void *buf, size_t len,
       return -1;
     n = MIN (len - done, x->block_size);
     if (kind != EXTENT_DATA)
-      memset ((char *)buf + done, 0, n);
+      memset ((char *) buf + done, 0, n);
     else if (ext_read_block (x, block, x->table_block, e) == -1)
       return -1;
     else
-      memcpy ((char *)buf + done, x->table_block, n);
+      memcpy ((char *) buf + done, x->table_block, n);
   }
   return 0;
 }

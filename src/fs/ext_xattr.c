@@ -58,13 +58,13 @@ parse_attr (const struct area *area, const char *p, struct attr *ret,
   unsigned offset = load_le16 (p + 2);
 
   *ret = (struct attr){
-    .index = (unsigned char)p[1],
+    .index = (unsigned char) p[1],
     .name = p + ENTRY_SIZE,
-    .name_len = (unsigned char)p[0],
+    .name_len = (unsigned char) p[0],
     .inode = load_le32 (p + 4),
     .len = load_le32 (p + 8),
   };
-  if (ret->name_len > (size_t)(area->end - ret->name))
+  if (ret->name_len > (size_t) (area->end - ret->name))
     return bad_attr (e, "name beyond the end");
   if (ret->len > MAX_VALUE)
     return bad_attr (e, "value is too long");
@@ -93,7 +93,7 @@ each_in_area (struct ext *x, const struct area *area, attr_fn fn, void *arg,
     r = fn (x, arg, &a, e);
     if (r != 0)
       return r;
-    if ((size_t)(area->end - p) < ENTRY_SIZE + round_up (a.name_len, 4))
+    if ((size_t) (area->end - p) < ENTRY_SIZE + round_up (a.name_len, 4))
       return bad_attr (e, "name beyond the end");
     p += ENTRY_SIZE + round_up (a.name_len, 4);
   }
@@ -108,7 +108,7 @@ each_in_inode (struct ext *x, struct ext_node *node, attr_fn fn, void *arg,
 {
   CLEANUP_FREE char *copy = NULL;
   size_t at = EXT2_GOOD_OLD_INODE_SIZE + node->raw->i_extra_isize;
-  const char *raw = (const char *)node->raw;
+  const char *raw = (const char *) node->raw;
 
   if (x->inode_size <= EXT2_GOOD_OLD_INODE_SIZE ||
       node->raw->i_extra_isize == 0 || at + 8 > x->inode_size ||
@@ -134,7 +134,7 @@ read_attr_block (struct ext *x, uint64_t ino, uint64_t nr, char *block,
   if (load_le32 (block) != EXT2_EXT_ATTR_MAGIC || load_le32 (block + 8) != 1)
     return bad_attr (e, "wrong magic");
   if (!ext2fs_ext_attr_block_csum_verify (
-          x->lib, ino, nr, (struct ext2_ext_attr_header *)block))
+          x->lib, ino, nr, (struct ext2_ext_attr_header *) block))
     return bad_attr (e, "checksum of the block is wrong");
   return 0;
 }
@@ -144,7 +144,7 @@ each_in_block (struct ext *x, struct ext_node *node, attr_fn fn, void *arg,
                struct err *e)
 {
   uint64_t nr =
-      ext2fs_file_acl_block (x->lib, (struct ext2_inode *)node->raw);
+      ext2fs_file_acl_block (x->lib, (struct ext2_inode *) node->raw);
   CLEANUP_FREE char *block = NULL;
 
   if (nr == 0)
@@ -159,7 +159,7 @@ each_in_block (struct ext *x, struct ext_node *node, attr_fn fn, void *arg,
       fn, arg, e);
 }
 
-/* --- data in the inode -------------------------------------------------- */
+/* --- data in the inode ----------------------------------------------- */
 
 /* "system.data": what did not fit into i_block. */
 static int
@@ -184,7 +184,7 @@ ext_inline_data (struct ext *x, struct ext_node *node, struct buf *ret,
   return buf_check (ret, e);
 }
 
-/* --- attributes for others ---------------------------------------------- */
+/* --- attributes for others ------------------------------------------- */
 
 /* Values in inodes have a checksum in the inode's access time; those that
  * old Lustre wrote have their owner's inode number as modification time. */
@@ -192,10 +192,10 @@ static int
 check_value (struct ext *x, const struct ext_node *node, const char *value,
              size_t len, uint64_t owner, struct err *e)
 {
-  uint32_t sum =
-      ext2fs_crc32c_le (x->lib->csum_seed, (const unsigned char *)value, len);
+  uint32_t sum = ext2fs_crc32c_le (x->lib->csum_seed,
+                                   (const unsigned char *) value, len);
 
-  if (sum != node->raw->i_atime && node->raw->i_mtime != (uint32_t)owner)
+  if (sum != node->raw->i_atime && node->raw->i_mtime != (uint32_t) owner)
     return bad_attr (e, "checksum of a value is wrong");
   return 0;
 }

@@ -88,7 +88,7 @@ fs_unmount (struct fs *fs)
   free (fs);
 }
 
-/* --- names -------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------- */
 
 static bool
 is_dot_name (const char *name, size_t len)
@@ -114,7 +114,7 @@ fs_safe_name (const char *name, size_t *len, struct buf *buf)
   buf_reset (buf);
   for (size_t i = 0; i < *len; i++)
     if (dots || is_impossible (name[i]))
-      buf_printf (buf, "%%%02x", (unsigned)(unsigned char)name[i]);
+      buf_printf (buf, "%%%02x", (unsigned) (unsigned char) name[i]);
     else
       buf_add (buf, name + i, 1);
   *len = buf->len;
@@ -145,7 +145,7 @@ unsafe_name (const char *name, size_t len, struct buf *ret)
   return any && !ret->failed;
 }
 
-/* --- by inode ----------------------------------------------------------- */
+/* --- by inode -------------------------------------------------------- */
 
 static int
 lookup_locked (struct fs *fs, uint64_t dir, const char *name, size_t len,
@@ -294,7 +294,7 @@ fs_info_free (struct fs_info *i)
   buf_free (&i->features);
 }
 
-/* --- file data ---------------------------------------------------------- */
+/* --- file data ------------------------------------------------------- */
 
 static int
 map_locked (struct fs *fs, uint64_t ino, uint64_t off, uint64_t len,
@@ -433,7 +433,7 @@ fs_pread (struct fs *fs, uint64_t ino, uint64_t size, void *buf, size_t len,
   for (; done < len; done += x.length) {
     if (fs_map (fs, ino, size, off + done, len - done, &x, e) == -1)
       return -1;
-    if (read_extent (fs, ino, &x, (char *)buf + done, off + done, &run, e) ==
+    if (read_extent (fs, ino, &x, (char *) buf + done, off + done, &run, e) ==
         -1)
       return at_inode (fs, ino, e);
   }

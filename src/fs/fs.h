@@ -54,8 +54,8 @@ struct fs_info {
   uint64_t size, used, free; /* bytes */
   uint64_t inodes, inodes_free;
   uint32_t block_size;
-  char state[24];        /* clean dirty needs-recovery hibernated errors */
-  struct buf features;   /* words, separated by spaces */
+  char state[24];      /* clean dirty needs-recovery hibernated errors */
+  struct buf features; /* words, separated by spaces */
 };
 
 struct fs_ops {
@@ -105,7 +105,7 @@ int fs_mount (struct block *block, const char *type, struct fs **ret,
               struct err *e) must_check nonnull (1, 2, 3, 4);
 void fs_unmount (struct fs *fs); /* NULL is fine */
 
-/* --- by inode: thin, locked --------------------------------------------- */
+/* --- by inode: thin, locked ------------------------------------------ */
 
 int fs_lookup (struct fs *fs, uint64_t dir, const char *name, size_t len,
                uint64_t *ret, struct err *e) must_check;
@@ -128,10 +128,10 @@ int fs_map (struct fs *fs, uint64_t ino, uint64_t size, uint64_t off,
 /* Reads up to LEN bytes at OFF of a regular file of SIZE bytes; *RET is
  * shorter than LEN only at the end of the file. */
 int fs_pread (struct fs *fs, uint64_t ino, uint64_t size, void *buf,
-              size_t len, uint64_t off, size_t *ret, struct err *e)
-    must_check;
+              size_t len, uint64_t off, size_t *ret,
+              struct err *e) must_check;
 
-/* --- names -------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------- */
 
 /* The name as shown: bytes that no Linux name can hold ('/', NUL) become
  * %2f and %00, and the names "." and ".." become %2e and %2e%2e.  BUF is

@@ -76,7 +76,7 @@ vfs_lookup (const struct vfs *v, struct vfs_node dir, const char *name,
   return 0;
 }
 
-/* --- walking ------------------------------------------------------------ */
+/* --- walking --------------------------------------------------------- */
 
 static struct vfs_node
 here (const struct walk *w)
@@ -296,7 +296,7 @@ vfs_free (struct vfs *v)
   v->n_mounts = 0;
 }
 
-/* --- at a path ---------------------------------------------------------- */
+/* --- at a path ------------------------------------------------------- */
 
 int
 vfs_exists (const struct vfs *v, const char *path, struct err *e)

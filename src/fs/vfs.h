@@ -14,12 +14,12 @@
 #define VFS_MAX_MOUNTS 256
 
 struct vfs_mount {
-  struct fs *fs;      /* borrowed; NULL: a blind mount */
-  char *why;          /* of a blind mount: why it cannot be looked into */
-  uint64_t root;      /* its root: an inode of fs */
-  unsigned parent;    /* the mount it covers a directory of */
-  uint64_t point;     /* that directory's inode */
-  unsigned depth;     /* of its root, in directories below "/" */
+  struct fs *fs;   /* borrowed; NULL: a blind mount */
+  char *why;       /* of a blind mount: why it cannot be looked into */
+  uint64_t root;   /* its root: an inode of fs */
+  unsigned parent; /* the mount it covers a directory of */
+  uint64_t point;  /* that directory's inode */
+  unsigned depth;  /* of its root, in directories below "/" */
 };
 
 struct vfs {
@@ -70,8 +70,8 @@ int vfs_walk_from (const struct vfs *v, const char *dir_path,
                    struct buf *ret_path, struct err *e) must_check;
 
 /* 1: it is there; 0: it is not; -1: could not look. */
-int vfs_exists (const struct vfs *v, const char *path, struct err *e)
-    must_check;
+int vfs_exists (const struct vfs *v, const char *path,
+                struct err *e) must_check;
 
 int vfs_stat (const struct vfs *v, const char *path, unsigned flags,
               struct fs_stat *ret, struct err *e) must_check;

@@ -8,8 +8,8 @@
 #include "base/bytes.h"
 #include "inspect/image_priv.h"
 
-#define CLUSTER (64 * KiB)
-#define TABLE_ENTRY UINT64_C (8)
+#define CLUSTER             (64 * KiB)
+#define TABLE_ENTRY         UINT64_C (8)
 #define REFCOUNTS_PER_BLOCK (CLUSTER / 2)
 
 /* Clusters of refcount blocks and table for CLUSTERS clusters, themselves
@@ -34,10 +34,10 @@ fully_allocated (uint64_t size)
 {
   uint64_t aligned = round_up (size, CLUSTER);
   uint64_t l2_entries = round_up (aligned / CLUSTER, CLUSTER / TABLE_ENTRY);
-  uint64_t l1_entries
-      = round_up (l2_entries * TABLE_ENTRY / CLUSTER, CLUSTER / TABLE_ENTRY);
-  uint64_t meta
-      = CLUSTER + l2_entries * TABLE_ENTRY + l1_entries * TABLE_ENTRY;
+  uint64_t l1_entries =
+      round_up (l2_entries * TABLE_ENTRY / CLUSTER, CLUSTER / TABLE_ENTRY);
+  uint64_t meta =
+      CLUSTER + l2_entries * TABLE_ENTRY + l1_entries * TABLE_ENTRY;
 
   return meta + refcount_bytes ((meta + aligned) / CLUSTER) + aligned;
 }
@@ -72,8 +72,9 @@ has_more_clusters_than_data (struct block *b)
   struct block_info info;
   struct err e = { 0 };
 
-  if (!b->below || block_file_usage (b->below, &length, &allocated, &e) == -1
-      || block_info (b, &info, &e) == -1)
+  if (!b->below ||
+      block_file_usage (b->below, &length, &allocated, &e) == -1 ||
+      block_info (b, &info, &e) == -1)
     return false; /* not a file: nothing to ask */
   cluster = info.cluster_size;
   block_info_free (&info);
@@ -117,9 +118,8 @@ map_for_measure (struct layers *l, struct block *disk, uint64_t off,
   for (;;) {
     if (block_map (b, off, len, &x, e) == -1)
       return -1;
-    if (x.kind != EXTENT_DATA || x.lower == b
-        || (!x.lower->ops->bid && b->ops->info
-            && !is_preallocated (l, b)))
+    if (x.kind != EXTENT_DATA || x.lower == b ||
+        (!x.lower->ops->bid && b->ops->info && !is_preallocated (l, b)))
       break;
     *ret_own = *ret_own && !x.lower->ops->bid;
     b = x.lower;
@@ -153,8 +153,8 @@ allocation_compute (void *arg, struct err *e)
   }
   img->allocation = (struct allocation){
     .allocated = m.allocated,
-    .qcow2_size_bound
-    = fully_allocated (size) - round_up (size, CLUSTER) + m.required,
+    .qcow2_size_bound =
+        fully_allocated (size) - round_up (size, CLUSTER) + m.required,
   };
   return 0;
 }

@@ -46,7 +46,7 @@ boot_free (struct boot *b)
   *b = (struct boot){ 0 };
 }
 
-/* --- the kernels that are there --------------------------------------------- */
+/* --- the kernels that are there -------------------------------------- */
 
 DEFINE_VEC (kernel_vec, struct kernel)
 
@@ -69,23 +69,23 @@ have_version (const struct kernel_vec *v, const char *version)
 static bool
 is_no_kernel (const char *version)
 {
-  return strstr (version, "rescue") || strstr (version, ".old")
-         || strstr (version, ".dpkg-") || !strncmp (version, ".", 1)
-         || strstr (version, "kdump");
+  return strstr (version, "rescue") || strstr (version, ".old") ||
+         strstr (version, ".dpkg-") || !strncmp (version, ".", 1) ||
+         strstr (version, "kdump");
 }
 
 static int
-collect_entry (void *arg, const char *name, size_t len, uint64_t ino unused_arg,
-               unsigned type)
+collect_entry (void *arg, const char *name, size_t len,
+               uint64_t ino unused_arg, unsigned type)
 {
   struct collect *c = arg;
   struct kernel k = { 0 };
   size_t skip = c->prefix ? strlen (c->prefix) : 0;
   CLEANUP_FREE char *version = NULL;
 
-  if (len <= skip || (skip && memcmp (name, c->prefix, skip))
-      || (!c->prefix && type != DT_DIR && type != DT_UNKNOWN)
-      || c->kernels.len >= MAX_KERNELS)
+  if (len <= skip || (skip && memcmp (name, c->prefix, skip)) ||
+      (!c->prefix && type != DT_DIR && type != DT_UNKNOWN) ||
+      c->kernels.len >= MAX_KERNELS)
     return 0;
   version = strndup (name + skip, len - skip);
   if (!version) {
@@ -114,8 +114,7 @@ find_file (const struct vfs *v, const char *const *formats, size_t n,
     int r;
 
     if (asprintf (&path, "%.*s%s%s", (int) (at - formats[i]), formats[i],
-                  version, at + 1)
-        == -1) {
+                  version, at + 1) == -1) {
       path = NULL;
       return err_set (e, ENOMEM, "out of memory");
     }
@@ -130,28 +129,31 @@ find_file (const struct vfs *v, const char *const *formats, size_t n,
   return 0;
 }
 
-static const char *const image_names[]
-    = { "/boot/vmlinuz-*", "/boot/vmlinux-*", "/lib/modules/*/vmlinuz",
-        "/boot/kernel-*", "/boot/Image-*" };
-static const char *const config_names[]
-    = { "/boot/config-*", "/lib/modules/*/config" };
-static const char *const initramfs_names[]
-    = { "/boot/initrd.img-*", "/boot/initramfs-*.img", "/boot/initrd-*",
-        "/boot/initrd-*.img" };
-static const char *const modules_names[]
-    = { "/lib/modules/*/modules.dep", "/lib/modules/*/modules.builtin",
-        "/lib/modules/*" };
+static const char *const image_names[] = {
+  "/boot/vmlinuz-*", "/boot/vmlinux-*", "/lib/modules/*/vmlinuz",
+  "/boot/kernel-*", "/boot/Image-*"
+};
+static const char *const config_names[] = { "/boot/config-*",
+                                            "/lib/modules/*/config" };
+static const char *const initramfs_names[] = { "/boot/initrd.img-*",
+                                               "/boot/initramfs-*.img",
+                                               "/boot/initrd-*",
+                                               "/boot/initrd-*.img" };
+static const char *const modules_names[] = { "/lib/modules/*/modules.dep",
+                                             "/lib/modules/*/modules.builtin",
+                                             "/lib/modules/*" };
 
 /* Owned by the distribution's package?  dpkg's file lists say so. */
 static int
 find_native (const struct vfs *v, struct kernel *k, struct err *e)
 {
-  static const char *const lists[]
-      = { "/var/lib/dpkg/info/linux-image-*.list",
-          "/var/lib/dpkg/info/linux-image-*:amd64.list",
-          "/var/lib/dpkg/info/linux-image-*:i386.list",
-          "/var/lib/dpkg/info/linux-image-*:arm64.list",
-          "/var/lib/dpkg/info/linux-modules-*.list" };
+  static const char *const lists[] = {
+    "/var/lib/dpkg/info/linux-image-*.list",
+    "/var/lib/dpkg/info/linux-image-*:amd64.list",
+    "/var/lib/dpkg/info/linux-image-*:i386.list",
+    "/var/lib/dpkg/info/linux-image-*:arm64.list",
+    "/var/lib/dpkg/info/linux-modules-*.list"
+  };
   CLEANUP_FREE char *path = NULL;
   int dpkg = vfs_exists (v, "/var/lib/dpkg/status", e);
 
@@ -173,13 +175,13 @@ complete_kernel (const struct vfs *v, struct kernel *k, struct err *e)
   char *last;
 
   if (find_file (v, image_names, ARRAY_SIZE (image_names), k->version,
-                 &k->image, e) == -1
-      || find_file (v, config_names, ARRAY_SIZE (config_names), k->version,
-                    &k->config, e) == -1
-      || find_file (v, initramfs_names, ARRAY_SIZE (initramfs_names),
-                    k->version, &k->initramfs, e) == -1
-      || find_file (v, modules_names, ARRAY_SIZE (modules_names), k->version,
-                    &k->modules, e) == -1)
+                 &k->image, e) == -1 ||
+      find_file (v, config_names, ARRAY_SIZE (config_names), k->version,
+                 &k->config, e) == -1 ||
+      find_file (v, initramfs_names, ARRAY_SIZE (initramfs_names), k->version,
+                 &k->initramfs, e) == -1 ||
+      find_file (v, modules_names, ARRAY_SIZE (modules_names), k->version,
+                 &k->modules, e) == -1)
     return -1;
   if (k->modules && (last = strstr (k->modules, "/modules.")))
     *last = '\0'; /* the directory */
@@ -225,7 +227,7 @@ list_kernels (const struct vfs *v, struct boot *b, struct err *e)
   return r;
 }
 
-/* --- what the boot loader says ---------------------------------------------- */
+/* --- what the boot loader says --------------------------------------- */
 
 /* GRUB's paths start at the filesystem that holds /boot, which is the root
  * filesystem or one of its own.  *RET: the guest's path, or NULL. */
@@ -346,8 +348,8 @@ use_options (struct boot *b, const struct boot_entry *entry,
 
 /* Uses ENTRY.  Returns 1 when it settled the default kernel. */
 static int
-use_entry (struct boot *b, const struct vfs *v, const struct boot_entry *entry,
-           const char *config, struct err *e)
+use_entry (struct boot *b, const struct vfs *v,
+           const struct boot_entry *entry, const char *config, struct err *e)
 {
   CLEANUP_FREE char *image = NULL;
   struct kernel *k = NULL;
@@ -357,15 +359,15 @@ use_entry (struct boot *b, const struct vfs *v, const struct boot_entry *entry,
                  entry->linux_path ? entry->linux_path : "no kernel");
   if (!entry->linux_path)
     return 0;
-  if (use_options (b, entry, config, e) == -1
-      || guest_path (v, entry->linux_path, &image, e) == -1
-      || (image && kernel_of_image (b, v, image, &k, e) == -1))
+  if (use_options (b, entry, config, e) == -1 ||
+      guest_path (v, entry->linux_path, &image, e) == -1 ||
+      (image && kernel_of_image (b, v, image, &k, e) == -1))
     return -1;
   if (!k)
     return fact_unknown (&b->default_kernel, e,
                          "%s starts '%s', which is not among the kernels of"
-                         " /boot and /lib/modules", config,
-                         entry->linux_path) == -1
+                         " /boot and /lib/modules",
+                         config, entry->linux_path) == -1
                ? -1
                : 1;
   b->by_entry = true;
@@ -373,9 +375,9 @@ use_entry (struct boot *b, const struct vfs *v, const struct boot_entry *entry,
     fact_evidence (&b->default_kernel, "%s: no initrd", config);
   else if (resolve_initrds (b, v, entry->initrd_path, config, e) == -1)
     return -1;
-  if (has_variable (entry->initrd_path)
-      && asprintf (&b->initramfs_unknown, "%s: '%s' has a variable", config,
-                   entry->initrd_path) == -1) {
+  if (has_variable (entry->initrd_path) &&
+      asprintf (&b->initramfs_unknown, "%s: '%s' has a variable", config,
+                entry->initrd_path) == -1) {
     b->initramfs_unknown = NULL;
     return err_set (e, ENOMEM, "out of memory");
   }
@@ -397,8 +399,8 @@ bls_candidate (void *arg, const char *name, size_t len,
   struct bls_search *s = arg;
   char *id;
 
-  if (len < 6 || memcmp (name + len - 5, ".conf", 5)
-      || memmem (name, len, "rescue", 6))
+  if (len < 6 || memcmp (name + len - 5, ".conf", 5) ||
+      memmem (name, len, "rescue", 6))
     return 0;
   id = strndup (name, len - 5);
   if (!id) {
@@ -409,8 +411,8 @@ bls_candidate (void *arg, const char *name, size_t len,
     free (id);
     return 0;
   }
-  if (!s->best_name || (s->saved && !strcmp (id, s->saved))
-      || version_compare (id, s->best_name) > 0) {
+  if (!s->best_name || (s->saved && !strcmp (id, s->saved)) ||
+      version_compare (id, s->best_name) > 0) {
     free (s->best_name);
     s->best_name = id;
   } else
@@ -423,7 +425,7 @@ bls_default (struct boot *b, const struct vfs *v, const char *env,
              struct err *e)
 {
   CLEANUP_FREE char *saved = grub_env (env, "saved_entry"), *path = NULL,
-               *best = NULL;
+                    *best = NULL;
   struct bls_search s = { .v = v, .env = env, .saved = saved };
   CLEANUP_BUF struct buf text = { 0 };
   struct boot_entry entry = { 0 };
@@ -439,9 +441,10 @@ bls_default (struct boot *b, const struct vfs *v, const char *env,
   if (!best)
     return 0;
   if (saved && strcmp (saved, "0") && !saved[strspn (saved, "0123456789")])
-    return fact_unknown (&b->default_kernel, e, "grubenv names entry number"
-                         " %s of the menu, whose order is not known", saved)
-                   == -1
+    return fact_unknown (&b->default_kernel, e,
+                         "grubenv names entry number"
+                         " %s of the menu, whose order is not known",
+                         saved) == -1
                ? -1
                : 1;
   if (asprintf (&path, "/boot/loader/entries/%s.conf", best) == -1) {
@@ -477,8 +480,8 @@ from_grub2 (struct boot *b, const struct vfs *v, struct err *e)
       return -1;
     if (r == 0 || !cfg.data)
       continue;
-    if (fact_set (&b->bootloader, e, "grub2") == -1
-        || guest_text (v, places[i].env, &env, e) == -1)
+    if (fact_set (&b->bootloader, e, "grub2") == -1 ||
+        guest_text (v, places[i].env, &env, e) == -1)
       return -1;
     fact_evidence (&b->bootloader, "%s: there", places[i].cfg);
     r = grub_default (cfg.data, env.data, &entry, &bls, e);
@@ -541,9 +544,10 @@ choose_without_loader (struct boot *b, struct err *e)
   if (fact_known (&b->bootloader))
     return fact_unknown (&b->default_kernel, e,
                          "%zu kernels, and %s's configuration names none of"
-                         " them as default", bootable, b->bootloader.value);
-  return choose (b, newest,
-                 "no boot loader configuration: the newest kernel", e);
+                         " them as default",
+                         bootable, b->bootloader.value);
+  return choose (b, newest, "no boot loader configuration: the newest kernel",
+                 e);
 }
 
 /* The loader's configuration is not read, or names no entry: what the chosen
@@ -552,8 +556,10 @@ static int
 loader_not_read (struct boot *b, const char *why, struct err *e)
 {
   free (b->initramfs_unknown);
-  if (asprintf (&b->initramfs_unknown, "%s, so it is not known which initramfs"
-                " is loaded", why) == -1) {
+  if (asprintf (&b->initramfs_unknown,
+                "%s, so it is not known which initramfs"
+                " is loaded",
+                why) == -1) {
     b->initramfs_unknown = NULL;
     return err_set (e, ENOMEM, "out of memory");
   }
@@ -571,19 +577,21 @@ fall_back (struct boot *b, struct err *e)
               "the configuration of %s is not read or names no default entry",
               b->bootloader.value);
   else if (b->esp)
-    snprintf (why, sizeof why, "the boot loader's configuration lies on the"
+    snprintf (why, sizeof why,
+              "the boot loader's configuration lies on the"
               " EFI system partition, which this version does not read");
   else
     return choose_without_loader (b, e);
-  return loader_not_read (b, why, e) == -1 ? -1 : choose_without_loader (b, e);
+  return loader_not_read (b, why, e) == -1 ? -1
+                                           : choose_without_loader (b, e);
 }
 
 /* What could not be looked at leaves all that it would say unknown. */
 static int
 no_answer (struct boot *b, struct err *e)
 {
-  if (fact_could_not_look (&b->default_kernel, e) == -1
-      || fact_unknown (&b->cmdline, e, "%s", b->default_kernel.reason) == -1)
+  if (fact_could_not_look (&b->default_kernel, e) == -1 ||
+      fact_unknown (&b->cmdline, e, "%s", b->default_kernel.reason) == -1)
     return -1;
   if (fact_known (&b->bootloader))
     return 0;
@@ -603,7 +611,7 @@ find_default (struct boot *b, const struct vfs *v, struct err *e)
   return r;
 }
 
-/* --- firmware --------------------------------------------------------------- */
+/* --- firmware -------------------------------------------------------- */
 
 static const struct {
   const char *text, *name;
@@ -640,9 +648,8 @@ detect_firmware (struct image *img, struct boot *b, struct err *e)
   if (img->disk->size < sizeof mbr)
     return fact_set (&b->firmware, e, "none");
   for (size_t i = 0; i < t->n_partitions; i++)
-    esp = esp
-          || (t->partitions[i].type_name
-              && strstr (t->partitions[i].type_name, "EFI"));
+    esp = esp || (t->partitions[i].type_name &&
+                  strstr (t->partitions[i].type_name, "EFI"));
   b->esp = esp;
   if (block_pread (img->disk, mbr, sizeof mbr, 0, e) == -1)
     return no_first_sector (b, e);
@@ -721,13 +728,13 @@ boot_compute (void *arg, struct err *e)
                   : find_default (b, &g->vfs, e);
     if (settled == -1)
       return -1;
-  } else if (!g->family.value
-             && !(b->kernels_unknown = strdup (g->family.reason)))
+  } else if (!g->family.value &&
+             !(b->kernels_unknown = strdup (g->family.reason)))
     return err_set (e, ENOMEM, "out of memory");
-  if (detect_firmware (img, b, e) == -1
-      || (!settled && fall_back (b, e) == -1)
-      || settle (&b->default_kernel, g, e) || settle (&b->cmdline, g, e)
-      || settle (&b->bootloader, g, e))
+  if (detect_firmware (img, b, e) == -1 ||
+      (!settled && fall_back (b, e) == -1) ||
+      settle (&b->default_kernel, g, e) || settle (&b->cmdline, g, e) ||
+      settle (&b->bootloader, g, e))
     return -1;
   return make_virtio_cells (img, e);
 }

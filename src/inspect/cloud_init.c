@@ -29,7 +29,7 @@ cloud_init_free (struct cloud_init *c)
   fact_free (&c->config_files);
 }
 
-/* --- the three parts -------------------------------------------------------------- */
+/* --- the three parts ------------------------------------------------- */
 
 /* 1: *RET (freed by the caller) is the first that is there; 0; -1. */
 static int
@@ -48,9 +48,8 @@ first_there (const struct vfs *v, const char *const *paths, size_t n,
   return 0;
 }
 
-static int
-try_path (const struct vfs *v, char **ret, struct err *e, const char *fmt,
-          ...) printf_like (4, 5);
+static int try_path (const struct vfs *v, char **ret, struct err *e,
+                     const char *fmt, ...) printf_like (4, 5);
 
 static int
 try_path (const struct vfs *v, char **ret, struct err *e, const char *fmt,
@@ -76,9 +75,10 @@ try_path (const struct vfs *v, char **ret, struct err *e, const char *fmt,
 static int
 find_program (const struct vfs *v, char **ret, struct err *e)
 {
-  static const char *const paths[]
-      = { "/usr/bin/cloud-init", "/usr/local/bin/cloud-init",
-          "/bin/cloud-init", "/opt/bin/cloud-init" };
+  static const char *const paths[] = { "/usr/bin/cloud-init",
+                                       "/usr/local/bin/cloud-init",
+                                       "/bin/cloud-init",
+                                       "/opt/bin/cloud-init" };
   CLEANUP_NAMES struct names opt = { .prefix = "", .suffix = "" };
   int r = first_there (v, paths, ARRAY_SIZE (paths), ret, e);
 
@@ -157,8 +157,8 @@ find_installed_as (const struct vfs *v, struct cloud_init *c, struct err *e)
   const char *p;
   int r;
 
-  if (vfs_read (v, "/var/lib/dpkg/status", DPKG_STATUS_MAX, &status, e)
-      == -1) {
+  if (vfs_read (v, "/var/lib/dpkg/status", DPKG_STATUS_MAX, &status, e) ==
+      -1) {
     if (!err_is_absent (e))
       return fact_could_not_look (&c->installed_as, e);
     err_clear (e);
@@ -192,9 +192,9 @@ decide_installed (const struct vfs *v, struct cloud_init *c, struct err *e)
   struct fact *f = &c->installed;
   int have_program = find_program (v, &program, e), have_package, have_cfg;
 
-  if (have_program == -1
-      || (have_package = find_package (v, &package, e)) == -1
-      || (have_cfg = vfs_exists (v, "/etc/cloud/cloud.cfg", e)) == -1)
+  if (have_program == -1 ||
+      (have_package = find_package (v, &package, e)) == -1 ||
+      (have_cfg = vfs_exists (v, "/etc/cloud/cloud.cfg", e)) == -1)
     return fact_could_not_look (f, e);
   fact_evidence (f, "program: %s", program ? program : "none");
   fact_evidence (f, "Python package: %s", package ? package : "none");
@@ -206,15 +206,16 @@ decide_installed (const struct vfs *v, struct cloud_init *c, struct err *e)
                          have_program ? program : package,
                          have_program ? "its Python package"
                                       : "the program cloud-init");
-  if (find_version (v, package, c, e) == -1
-      || find_installed_as (v, c, e) == -1)
+  if (find_version (v, package, c, e) == -1 ||
+      find_installed_as (v, c, e) == -1)
     return -1;
-  if (!have_cfg && fact_reason (f, e, "/etc/cloud/cloud.cfg is not there") == -1)
+  if (!have_cfg &&
+      fact_reason (f, e, "/etc/cloud/cloud.cfg is not there") == -1)
     return -1;
   return fact_set (f, e, have_cfg ? "yes" : "no");
 }
 
-/* --- enabled --------------------------------------------------------------------- */
+/* --- enabled --------------------------------------------------------- */
 
 static int
 disable (struct cloud_init *c, struct err *e, const char *by)
@@ -276,14 +277,15 @@ static int
 look_for_disabling (const struct vfs *v, const struct boot *b,
                     struct cloud_init *c, struct err *e)
 {
-  static const char *const units[]
-      = { "/etc/systemd/system/cloud-init.target",
-          "/etc/systemd/system/cloud-init.service",
-          "/etc/systemd/system/cloud-init-local.service",
-          "/etc/systemd/system/cloud-init-main.service",
-          "/etc/systemd/system/cloud-config.service",
-          "/etc/systemd/system/cloud-final.service",
-          "/etc/systemd/system-generators/cloud-init-generator" };
+  static const char *const units[] = {
+    "/etc/systemd/system/cloud-init.target",
+    "/etc/systemd/system/cloud-init.service",
+    "/etc/systemd/system/cloud-init-local.service",
+    "/etc/systemd/system/cloud-init-main.service",
+    "/etc/systemd/system/cloud-config.service",
+    "/etc/systemd/system/cloud-final.service",
+    "/etc/systemd/system-generators/cloud-init-generator"
+  };
   const char *cmdline = b->cmdline.value ? b->cmdline.value : "", *word;
   int r = vfs_exists (v, "/etc/cloud/cloud-init.disabled", e);
 
@@ -292,8 +294,8 @@ look_for_disabling (const struct vfs *v, const struct boot *b,
   if (r == 1)
     return disable (c, e, "/etc/cloud/cloud-init.disabled") ? -1 : 1;
   word = cmdline_word (cmdline, "cloud-init=");
-  if (word && strcspn (word, " \t") == 19
-      && !strncmp (word, "cloud-init=disabled", 19))
+  if (word && strcspn (word, " \t") == 19 &&
+      !strncmp (word, "cloud-init=disabled", 19))
     return disable (c, e, "cloud-init=disabled on the kernel command line")
                ? -1
                : 1;
@@ -308,7 +310,8 @@ look_for_disabling (const struct vfs *v, const struct boot *b,
     return disable (c, e, by) ? -1 : 1;
   }
   if ((r = policy_of_ds_identify (v, e)) != 0)
-    return r == 1 && disable (c, e, "/etc/cloud/ds-identify.cfg (policy)") == 0
+    return r == 1 &&
+                   disable (c, e, "/etc/cloud/ds-identify.cfg (policy)") == 0
                ? 1
                : -1;
   if (!b->cmdline.value)
@@ -335,9 +338,10 @@ look_for_start (const struct vfs *v, char **ret, struct err *e)
     "/etc/runlevels/boot/cloud-init",
     "/etc/runlevels/boot/cloud-init-local",
   };
-  static const char *const rc[]
-      = { "/etc/rc2.d", "/etc/rc3.d", "/etc/rc5.d", "/etc/rcS.d",
-          "/etc/rc.d/rc3.d", "/etc/rc.d/rc5.d", "/etc/rc.d/rc2.d" };
+  static const char *const rc[] = { "/etc/rc2.d",      "/etc/rc3.d",
+                                    "/etc/rc5.d",      "/etc/rcS.d",
+                                    "/etc/rc.d/rc3.d", "/etc/rc.d/rc5.d",
+                                    "/etc/rc.d/rc2.d" };
   struct vfs_node n;
 
   for (size_t i = 0; i < ARRAY_SIZE (paths); i++) {
@@ -379,19 +383,17 @@ decide_enabled (const struct vfs *v, const struct boot *b,
                : fact_unknown (&c->disabled_by, e, "%s", c->enabled.reason);
   fact_evidence (&c->enabled, "started by: %s", start ? start : "nothing");
   if (fact_set (&c->disabled_by, e, "%s",
-                r ? "" : "no start-up unit, link or job is enabled")
-      == -1)
+                r ? "" : "no start-up unit, link or job is enabled") == -1)
     return -1;
   return fact_set (&c->enabled, e, r ? "yes" : "no");
 }
 
-/* --- data sources ------------------------------------------------------------------ */
+/* --- data sources ---------------------------------------------------- */
 
 /* A YAML stream's top-level mapping: its datasource_list, if it has one,
  * replaces what LIST holds.  Returns 0, or -1 if it is not YAML. */
 static int
-read_datasource_list (const struct buf *text, struct buf *list,
-                      bool *ret_set)
+read_datasource_list (const struct buf *text, struct buf *list, bool *ret_set)
 {
   yaml_parser_t parser;
   yaml_document_t doc;
@@ -413,9 +415,9 @@ read_datasource_list (const struct buf *text, struct buf *list,
          p < root->data.mapping.pairs.top; p++) {
       key = yaml_document_get_node (&doc, p->key);
       value = yaml_document_get_node (&doc, p->value);
-      if (key->type != YAML_SCALAR_NODE
-          || strcmp ((char *) key->data.scalar.value, "datasource_list")
-          || value->type != YAML_SEQUENCE_NODE)
+      if (key->type != YAML_SCALAR_NODE ||
+          strcmp ((char *) key->data.scalar.value, "datasource_list") ||
+          value->type != YAML_SEQUENCE_NODE)
         continue;
       buf_reset (list);
       *ret_set = true;
@@ -437,8 +439,8 @@ read_datasource_list (const struct buf *text, struct buf *list,
 
 struct config {
   struct buf files, datasources;
-  bool set;      /* a datasource_list was found */
-  char *bad;     /* a file that is not YAML */
+  bool set;  /* a datasource_list was found */
+  char *bad; /* a file that is not YAML */
 };
 
 static void
@@ -459,8 +461,8 @@ read_config (const struct vfs *v, const char *path, struct config *c,
   if (r <= 0)
     return r;
   buf_printf (&c->files, "%s%s", c->files.len ? "\n" : "", path);
-  if (read_datasource_list (&text, &c->datasources, &c->set) == -1
-      && !c->bad) {
+  if (read_datasource_list (&text, &c->datasources, &c->set) == -1 &&
+      !c->bad) {
     c->bad = strdup (path);
     if (!c->bad)
       return err_set (e, ENOMEM, "out of memory");
@@ -473,13 +475,13 @@ read_configs (const struct vfs *v, struct config *c, struct err *e)
 {
   CLEANUP_NAMES struct names l = { .prefix = "", .suffix = ".cfg" };
 
-  if (read_config (v, "/etc/cloud/cloud.cfg", c, e) == -1
-      || names_in (v, "/etc/cloud/cloud.cfg.d", &l, e) == -1)
+  if (read_config (v, "/etc/cloud/cloud.cfg", c, e) == -1 ||
+      names_in (v, "/etc/cloud/cloud.cfg.d", &l, e) == -1)
     return -1;
   for (size_t i = 0; i < l.list.len; i++) {
     CLEANUP_FREE char *path = NULL;
-    if (asprintf (&path, "/etc/cloud/cloud.cfg.d/%s", l.list.items[i])
-        == -1) {
+    if (asprintf (&path, "/etc/cloud/cloud.cfg.d/%s", l.list.items[i]) ==
+        -1) {
       path = NULL;
       return err_set (e, ENOMEM, "out of memory");
     }
@@ -514,8 +516,8 @@ decide_datasources (const struct vfs *v, const struct boot *b,
                     struct cloud_init *c, struct err *e)
 {
   __attribute__ ((cleanup (cleanup_config))) struct config config = { 0 };
-  CLEANUP_FREE char *only
-      = datasource_of_cmdline (b->cmdline.value ? b->cmdline.value : "");
+  CLEANUP_FREE char *only =
+      datasource_of_cmdline (b->cmdline.value ? b->cmdline.value : "");
 
   if (read_configs (v, &config, e) == -1)
     return fact_could_not_look (&c->config_files, e) == -1
@@ -525,8 +527,10 @@ decide_datasources (const struct vfs *v, const struct boot *b,
   if (fact_set (&c->config_files, e, "%s", buf_str (&config.files)) == -1)
     return -1;
   if (!b->cmdline.value)
-    return fact_unknown (&c->datasources, e, "the kernel command line is not"
-                         " known: %s", b->cmdline.reason);
+    return fact_unknown (&c->datasources, e,
+                         "the kernel command line is not"
+                         " known: %s",
+                         b->cmdline.reason);
   if (only) {
     fact_evidence (&c->datasources, "kernel command line: %s", only);
     return fact_set (&c->datasources, e, "%s", only);
@@ -540,7 +544,7 @@ decide_datasources (const struct vfs *v, const struct boot *b,
                    config.set ? buf_str (&config.datasources) : "");
 }
 
-/* --- the answer ------------------------------------------------------------------------ */
+/* --- the answer ------------------------------------------------------ */
 
 static struct fact *const *
 facts_of (struct cloud_init *c, struct fact *ret[8])
@@ -577,11 +581,10 @@ settle (struct cloud_init *c, struct err *e)
 
   facts_of (c, facts);
   for (size_t i = 0; i < ARRAY_SIZE (facts); i++)
-    if (!facts[i]->value && !facts[i]->reason
-        && (fact_known (&c->installed)
-                ? fact_set (facts[i], e, "%s", "")
-                : fact_unknown (facts[i], e, "%s", c->installed.reason))
-               == -1)
+    if (!facts[i]->value && !facts[i]->reason &&
+        (fact_known (&c->installed)
+             ? fact_set (facts[i], e, "%s", "")
+             : fact_unknown (facts[i], e, "%s", c->installed.reason)) == -1)
       return -1;
   return 0;
 }
@@ -596,8 +599,7 @@ decide (struct cloud_init *c, struct err *e)
   if (fact_is (&c->installed, "no")) {
     if (fact_reason (f, e, "cloud-init is not installed%s%s",
                      c->installed.reason ? ": " : "",
-                     c->installed.reason ? c->installed.reason : "")
-        == -1)
+                     c->installed.reason ? c->installed.reason : "") == -1)
       return -1;
     return fact_set (f, e, "no");
   }
@@ -605,8 +607,7 @@ decide (struct cloud_init *c, struct err *e)
                  c->enabled.value ? c->enabled.value : "unknown");
   if (fact_is (&c->enabled, "no")) {
     if (fact_reason (f, e, "cloud-init is disabled: %s",
-                     c->disabled_by.value ? c->disabled_by.value : "")
-        == -1)
+                     c->disabled_by.value ? c->disabled_by.value : "") == -1)
       return -1;
     return fact_set (f, e, "no");
   }
@@ -629,21 +630,22 @@ cloud_init_compute (void *arg, struct err *e)
     return -1;
   cloud_init_free (c);
   if (!g->root)
-    return all_unknown (c, g->family.value ? "there is no operating system"
-                                           : g->family.reason, e);
+    return all_unknown (c,
+                        g->family.value ? "there is no operating system"
+                                        : g->family.reason,
+                        e);
   if (decide_installed (&g->vfs, c, e) == -1)
     return -1;
-  if (fact_is (&c->installed, "yes")
-      && (decide_enabled (&g->vfs, b, c, e) == -1
-          || decide_datasources (&g->vfs, b, c, e) == -1))
+  if (fact_is (&c->installed, "yes") &&
+      (decide_enabled (&g->vfs, b, c, e) == -1 ||
+       decide_datasources (&g->vfs, b, c, e) == -1))
     return -1;
   if (fact_is (&c->installed, "no")
-          ? fact_set (&c->flavour, e, "none") == -1
-                || fact_set (&c->enabled, e, "no") == -1
-          : !fact_known (&c->installed)
-                ? fact_unknown (&c->flavour, e, "%s", c->installed.reason)
-                      == -1
-                : fact_set (&c->flavour, e, "cloud-init") == -1)
+          ? fact_set (&c->flavour, e, "none") == -1 ||
+                fact_set (&c->enabled, e, "no") == -1
+      : !fact_known (&c->installed)
+          ? fact_unknown (&c->flavour, e, "%s", c->installed.reason) == -1
+          : fact_set (&c->flavour, e, "cloud-init") == -1)
     return -1;
   if (settle (c, e) == -1)
     return -1;

@@ -28,13 +28,19 @@ static const struct {
   { 0, "!<arch>\n", 8, "archive", "ar archive (a Debian package?)" },
   { 0, "\xed\xab\xee\xdb", 4, "archive", "RPM package" },
   { 0, "\x1f\x8b\x08", 3, "compressed", "gzip" },
-  { 0, "\xfd" "7zXZ\0", 6, "compressed", "xz" },
+  { 0,
+    "\xfd"
+    "7zXZ\0",
+    6, "compressed", "xz" },
   { 0, "\x28\xb5\x2f\xfd", 4, "compressed", "zstd" },
   { 0, "BZh", 3, "compressed", "bzip2" },
   { 0, "\x04\x22\x4d\x18", 4, "compressed", "lz4" },
   { 0, "\x89LZO\0\r\n\x1a\n", 9, "compressed", "lzop" },
   { 0, "EVF\x09\x0d\x0a\xff", 7, "other", "Expert Witness image" },
-  { 0, "\x7f" "ELF", 4, "other", "ELF program" },
+  { 0,
+    "\x7f"
+    "ELF",
+    4, "other", "ELF program" },
   { 0, "%PDF-", 5, "other", "PDF document" },
   { 0, "regf", 4, "other", "Windows registry hive" },
 };
@@ -65,8 +71,8 @@ is_bootable_iso (struct image *img, bool *ret, struct err *e)
     return 0;
   if (block_pread (img->disk, sector, sizeof sector, 17 * 2048, e) == -1)
     return -1;
-  *ret = sector[0] == 0 && !memcmp (sector + 1, "CD001", 5)
-         && !memcmp (sector + 7, "EL TORITO SPECIFICATION", 23);
+  *ret = sector[0] == 0 && !memcmp (sector + 1, "CD001", 5) &&
+         !memcmp (sector + 7, "EL TORITO SPECIFICATION", 23);
   return 0;
 }
 
@@ -121,8 +127,8 @@ contents_by_magic (struct image *img, struct err *e)
   if (block_pread (img->disk, head, len, 0, e) == -1)
     return -1;
   for (size_t i = 0; i < ARRAY_SIZE (magics); i++)
-    if (range_within (magics[i].offset, magics[i].len, len)
-        && !memcmp (head + magics[i].offset, magics[i].magic, magics[i].len))
+    if (range_within (magics[i].offset, magics[i].len, len) &&
+        !memcmp (head + magics[i].offset, magics[i].magic, magics[i].len))
       return set (&img->contents, e, magics[i].value, magics[i].kind);
   if (looks_like_text (head, len))
     return set (&img->contents, e, "other", "text");

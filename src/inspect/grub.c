@@ -23,7 +23,8 @@ grub_env (const char *block, const char *key)
 {
   size_t len = strlen (key);
 
-  for (const char *p = block; p && *p; p += strcspn (p, "\n"), p += *p == '\n')
+  for (const char *p = block; p && *p;
+       p += strcspn (p, "\n"), p += *p == '\n')
     if (!strncmp (p, key, len) && p[len] == '=')
       return p[len + 1] == '\n' || !p[len + 1]
                  ? NULL
@@ -31,7 +32,7 @@ grub_env (const char *block, const char *key)
   return NULL;
 }
 
-/* --- words ------------------------------------------------------------------ */
+/* --- words ----------------------------------------------------------- */
 
 DEFINE_VEC (word_vec, char *)
 
@@ -46,8 +47,8 @@ static void
 take_quoted (struct lexer *s, char quote)
 {
   for (; *s->from && *s->from != quote; s->from++) {
-    if (quote == '"' && *s->from == '\\' && s->from[1]
-        && strchr ("$\"\\\n", s->from[1])) {
+    if (quote == '"' && *s->from == '\\' && s->from[1] &&
+        strchr ("$\"\\\n", s->from[1])) {
       s->from++;
       if (*s->from == '\n')
         continue;
@@ -110,15 +111,15 @@ next_statement (struct lexer *s, struct word_vec *w, bool *ret)
     *s->to++ = '\0';
     if (word_vec_push (w, start) == -1)
       return -1;
-    if (end == '\n' || end == ';' || !strcmp (start, "{")
-        || (w->len == 1 && !strcmp (start, "}")))
+    if (end == '\n' || end == ';' || !strcmp (start, "{") ||
+        (w->len == 1 && !strcmp (start, "}")))
       break;
   }
   *ret = w->len > 0;
   return 0;
 }
 
-/* --- what is true ----------------------------------------------------------- */
+/* --- what is true ---------------------------------------------------- */
 
 enum truth { NO, YES, MAYBE };
 
@@ -134,9 +135,9 @@ both (enum truth a, enum truth b)
 static bool
 expand_known (const char *word, const char *env, char **ret)
 {
-  static const char *const names[]
-      = { "next_entry", "saved_entry", "prev_saved_entry", "prev_entry",
-          "initrdfail" };
+  static const char *const names[] = { "next_entry", "saved_entry",
+                                       "prev_saved_entry", "prev_entry",
+                                       "initrdfail" };
   const char *dollar = strchr (word, '$'), *name;
   CLEANUP_FREE char *value = NULL;
   size_t len;
@@ -146,8 +147,8 @@ expand_known (const char *word, const char *env, char **ret)
   name = dollar + (dollar[1] == '{' ? 2 : 1);
   len = strcspn (name, "}");
   for (size_t i = 0; i < ARRAY_SIZE (names); i++) {
-    if (strlen (names[i]) != len || strncmp (names[i], name, len)
-        || name[len + (name[len] == '}')])
+    if (strlen (names[i]) != len || strncmp (names[i], name, len) ||
+        name[len + (name[len] == '}')])
       continue;
     value = grub_env (env, names[i]);
     if (asprintf (ret, "%.*s%s", (int) (dollar - word), word,
@@ -177,13 +178,13 @@ condition (char *const *w, size_t n, const char *env)
   return MAYBE;
 }
 
-/* --- grub.cfg --------------------------------------------------------------- */
+/* --- grub.cfg -------------------------------------------------------- */
 
 struct item {
   struct boot_entry entry;
   int parent; /* index of the submenu it is in, or -1 */
   bool submenu;
-  bool maybe; /* it may be there or not */
+  bool maybe;   /* it may be there or not */
   bool unclear; /* what it starts depends on conditions */
 };
 DEFINE_VEC (item_vec, struct item)
@@ -193,9 +194,9 @@ struct branch {
   enum truth taken; /* was one before it? */
 };
 
-#define MAX_DEPTH 64
-#define BLOCK_OTHER (-1)    /* of a function */
-#define BLOCK_SKIPPED (-2)  /* of an entry that is not there */
+#define MAX_DEPTH     64
+#define BLOCK_OTHER   (-1) /* of a function */
+#define BLOCK_SKIPPED (-2) /* of an entry that is not there */
 
 struct parser {
   struct item_vec items;
@@ -257,7 +258,8 @@ open_item (struct parser *p, char **w, size_t n)
 {
   bool braced = !strcmp (w[n - 1], "{");
   int parent = current_item (p);
-  struct item item = { .parent = parent, .maybe = now (p) == MAYBE,
+  struct item item = { .parent = parent,
+                       .maybe = now (p) == MAYBE,
                        .submenu = !strcmp (w[0], "submenu") };
 
   p->pending = BLOCK_SKIPPED;
@@ -356,8 +358,7 @@ entry_line (struct parser *p, char **w, size_t n)
 static int
 branch_word (struct parser *p, char **w, size_t n)
 {
-  struct branch *b
-      = p->n_branches ? &p->branches[p->n_branches - 1] : NULL;
+  struct branch *b = p->n_branches ? &p->branches[p->n_branches - 1] : NULL;
 
   if (!strcmp (w[0], "if")) {
     enum truth t = condition (w + 1, n - 1, p->env);
@@ -404,8 +405,8 @@ statement (struct parser *p, char **w, size_t n)
     p->pending = BLOCK_OTHER;
     return 0;
   }
-  if (!strcmp (w[0], "linux") || !strcmp (w[0], "linux16")
-      || !strcmp (w[0], "linuxefi") || !strncmp (w[0], "initrd", 6))
+  if (!strcmp (w[0], "linux") || !strcmp (w[0], "linux16") ||
+      !strcmp (w[0], "linuxefi") || !strncmp (w[0], "initrd", 6))
     return entry_line (p, w, n);
   if (!strcmp (w[0], "blscfg") && now (p) != NO)
     p->bls = true;
@@ -413,8 +414,8 @@ statement (struct parser *p, char **w, size_t n)
     w++;
     n--;
   }
-  if (!strncmp (w[0], "default=", 8) && current_item (p) == BLOCK_OTHER
-      && !in_function (p))
+  if (!strncmp (w[0], "default=", 8) && current_item (p) == BLOCK_OTHER &&
+      !in_function (p))
     return set_default (p, w[0] + 8);
   return 0;
 }
@@ -445,8 +446,8 @@ parse (struct parser *p, char *text)
 static bool
 is_named (const struct item *item, const char *key)
 {
-  return (item->entry.id && !strcmp (item->entry.id, key))
-         || !strcmp (item->entry.title, key);
+  return (item->entry.id && !strcmp (item->entry.id, key)) ||
+         !strcmp (item->entry.title, key);
 }
 
 /* Entry KEY (a number, an id or a title) of the menu PARENT. */
@@ -507,8 +508,8 @@ find_default (const struct parser *p, char *key)
     }
     key = rest;
   } while (key && found >= 0);
-  for (unsigned i = 0;
-       i < 16 && found >= 0 && p->items.items[found].submenu; i++)
+  for (unsigned i = 0; i < 16 && found >= 0 && p->items.items[found].submenu;
+       i++)
     found = find_in_menu (p, found, "0");
   return found;
 }
@@ -525,8 +526,8 @@ grub_default (char *text, const char *env, struct boot_entry *ret,
   if (r == 0) {
     found = find_default (&p, p.chosen);
     *ret_bls = p.bls;
-    if (!p.unclear && found >= 0 && !p.items.items[found].unclear
-        && p.items.items[found].entry.linux_path) {
+    if (!p.unclear && found >= 0 && !p.items.items[found].unclear &&
+        p.items.items[found].entry.linux_path) {
       *ret = p.items.items[found].entry;
       p.items.items[found].entry = (struct boot_entry){ 0 };
       r = 1;
@@ -539,7 +540,7 @@ grub_default (char *text, const char *env, struct boot_entry *ret,
   return r;
 }
 
-/* --- Boot Loader Specification ---------------------------------------------- */
+/* --- Boot Loader Specification --------------------------------------- */
 
 struct bls {
   struct boot_entry *entry;
@@ -575,17 +576,16 @@ append (char **field, char *value)
 static char *
 expand_variables (const char *value, const char *env)
 {
-  static const char *const names[]
-      = { "kernelopts", "tuned_params", "tuned_initrd" };
+  static const char *const names[] = { "kernelopts", "tuned_params",
+                                       "tuned_initrd" };
   struct buf out = { 0 };
 
   for (; *value; value++) {
     size_t i = 0, len = 0;
     for (; *value == '$' && i < ARRAY_SIZE (names); i++) {
       len = strlen (names[i]);
-      if (!strncmp (value + 1, names[i], len)
-          && !isalnum ((unsigned char) value[1 + len])
-          && value[1 + len] != '_')
+      if (!strncmp (value + 1, names[i], len) &&
+          !isalnum ((unsigned char) value[1 + len]) && value[1 + len] != '_')
         break;
     }
     if (*value != '$' || i == ARRAY_SIZE (names)) {

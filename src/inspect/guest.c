@@ -19,16 +19,17 @@ guest_free (struct guest *g)
   *g = (struct guest){ 0 };
 }
 
-/* --- is it a root filesystem? ------------------------------------------- */
+/* --- is it a root filesystem? ---------------------------------------- */
 
 /* A Linux root has /etc, programs, and something that says which system it
  * is or how it starts.  A boot, home or data partition lacks one of them. */
 static const char *const programs[] = { "/bin", "/usr/bin", "/usr" };
-static const char *const identities[]
-    = { "/etc/os-release",     "/usr/lib/os-release", "/etc/lsb-release",
-        "/etc/redhat-release", "/etc/debian_version", "/etc/SuSE-release",
-        "/etc/fstab",          "/sbin/init",          "/etc/inittab",
-        "/etc/alpine-release", "/etc/system-release", "/etc/arch-release" };
+static const char *const identities[] = {
+  "/etc/os-release",     "/usr/lib/os-release", "/etc/lsb-release",
+  "/etc/redhat-release", "/etc/debian_version", "/etc/SuSE-release",
+  "/etc/fstab",          "/sbin/init",          "/etc/inittab",
+  "/etc/alpine-release", "/etc/system-release", "/etc/arch-release"
+};
 
 /* Is one of PATHS there?  Links are not followed: they may lead into
  * another filesystem that is not composed in yet. */
@@ -61,10 +62,10 @@ is_root (struct guest *g, struct volume *vol, struct fs *fs, struct err *e)
   if (!v)
     return err_set (e, ENOMEM, "out of memory");
   vfs_init (v, fs);
-  if ((r = one_of (v, etc_dir, 1, &etc, e)) != 1
-      || (r = one_of (v, programs, ARRAY_SIZE (programs), &program, e)) != 1
-      || (r = one_of (v, identities, ARRAY_SIZE (identities), &identity, e))
-             != 1) {
+  if ((r = one_of (v, etc_dir, 1, &etc, e)) != 1 ||
+      (r = one_of (v, programs, ARRAY_SIZE (programs), &program, e)) != 1 ||
+      (r = one_of (v, identities, ARRAY_SIZE (identities), &identity, e)) !=
+          1) {
     if (r == 0)
       fact_evidence (&g->family, "%s: no root filesystem of a Linux system",
                      vol->label);
@@ -75,7 +76,7 @@ is_root (struct guest *g, struct volume *vol, struct fs *fs, struct err *e)
   return 1;
 }
 
-/* --- devices in fstab ---------------------------------------------------- */
+/* --- devices in fstab ------------------------------------------------ */
 
 static bool
 same (const char *a, const char *b)
@@ -88,8 +89,8 @@ same (const char *a, const char *b)
 static long
 device_partition (const char *name)
 {
-  static const char *const disks[]
-      = { "sda", "hda", "vda", "xvda", "nvme0n1p", "mmcblk0p" };
+  static const char *const disks[] = { "sda",  "hda",      "vda",
+                                       "xvda", "nvme0n1p", "mmcblk0p" };
   size_t len;
   char *end;
   long n;
@@ -149,8 +150,8 @@ volume_matches (struct volume *v, enum tag tag, const char *name,
   case BY_PARTLABEL:
     return v->partition->name && !strcmp (v->partition->name, name);
   case BY_DEVICE:
-    return v->partition->number > 0
-           && device_partition (name) == (long) v->partition->number;
+    return v->partition->number > 0 &&
+           device_partition (name) == (long) v->partition->number;
   default:
     sb = volume_superblock (v, e);
     if (!sb) {
@@ -182,7 +183,7 @@ find_volume (struct image *img, const char *spec, struct err *e)
   return NULL;
 }
 
-/* --- fstab ---------------------------------------------------------------- */
+/* --- fstab ----------------------------------------------------------- */
 
 /* \040 and friends, fstab(5). */
 static void
@@ -191,8 +192,8 @@ decode_octal (char *s)
   char *to = s;
 
   for (; *s; s++) {
-    if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0'
-        && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+    if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' &&
+        s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
       *to++ = (char) ((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
       s += 3;
     } else
@@ -256,9 +257,12 @@ static void
 add_resolved (struct buf *to, const struct mount_line *m,
               const struct volume *vol)
 {
-  const char *words[]
-      = { vol ? vol->name : m->device, m->point, m->type, m->options,
-          m->dump, m->pass };
+  const char *words[] = { vol ? vol->name : m->device,
+                          m->point,
+                          m->type,
+                          m->options,
+                          m->dump,
+                          m->pass };
 
   for (size_t i = 0; i < ARRAY_SIZE (words); i++) {
     if (i)
@@ -272,17 +276,20 @@ add_resolved (struct buf *to, const struct mount_line *m,
 static bool
 is_disk_mount (const struct mount_line *m)
 {
-  static const char *const others[]
-      = { "swap",  "proc", "sysfs", "tmpfs", "devpts", "devtmpfs", "cgroup",
-          "cgroup2", "debugfs", "securityfs", "nfs", "nfs4", "cifs", "smb3",
-          "iso9660", "udf", "udf,iso9660", "auto", "none", "overlay",
-          "fuse", "9p", "virtiofs", "hugetlbfs", "mqueue", "binfmt_misc" };
+  static const char *const others[] = {
+    "swap",       "proc",        "sysfs",    "tmpfs",     "devpts",
+    "devtmpfs",   "cgroup",      "cgroup2",  "debugfs",   "securityfs",
+    "nfs",        "nfs4",        "cifs",     "smb3",      "iso9660",
+    "udf",        "udf,iso9660", "auto",     "none",      "overlay",
+    "fuse",       "9p",          "virtiofs", "hugetlbfs", "mqueue",
+    "binfmt_misc"
+  };
 
   for (size_t i = 0; i < ARRAY_SIZE (others); i++)
     if (!strcmp (m->type, others[i]))
       return false;
-  return m->point[0] == '/' && m->point[1] != '\0'
-         && !strstr (m->options, "bind");
+  return m->point[0] == '/' && m->point[1] != '\0' &&
+         !strstr (m->options, "bind");
 }
 
 static int
@@ -303,8 +310,8 @@ mount_blind (struct fstab *f, const char *point, const char *why)
   struct err e = { 0 };
 
   note (f->guest, point, why);
-  if (vfs_mount_blind (&f->guest->vfs, point, why, &e) == 0
-      || err_is_absent (&e))
+  if (vfs_mount_blind (&f->guest->vfs, point, why, &e) == 0 ||
+      err_is_absent (&e))
     return 0;
   if (err_is_transient (&e)) {
     *f->err = e;
@@ -319,7 +326,8 @@ compose (struct fstab *f, const struct mount_line *m, struct volume *vol)
   struct err *e = f->err, why;
   struct fs *fs;
 
-  if (!vol && (strstr (m->options, "nofail") || strstr (m->options, "noauto")))
+  if (!vol &&
+      (strstr (m->options, "nofail") || strstr (m->options, "noauto")))
     return note (f->guest, m->point, "its device is not in the image");
   if (!vol) {
     snprintf (why.msg, sizeof why.msg, "%.200s is not among the volumes read",
@@ -366,8 +374,9 @@ compose_all (struct fstab *f)
 static int
 apply_fstab (struct image *img, struct guest *g, struct err *e)
 {
-  __attribute__ ((cleanup (cleanup_fstab))) struct fstab f
-      = { .image = img, .guest = g, .err = e };
+  __attribute__ ((cleanup (cleanup_fstab))) struct fstab f = { .image = img,
+                                                               .guest = g,
+                                                               .err = e };
   CLEANUP_BUF struct buf text = { 0 };
   int r = guest_text (&g->vfs, "/etc/fstab", &text, e);
 
@@ -385,7 +394,7 @@ apply_fstab (struct image *img, struct guest *g, struct err *e)
   return compose_all (&f);
 }
 
-/* --- the choice ----------------------------------------------------------- */
+/* --- the choice ------------------------------------------------------ */
 
 struct search {
   struct volume *root;
@@ -407,8 +416,7 @@ could_not_look (struct guest *g, struct search *s, struct err *e)
 }
 
 static int
-look_at (struct guest *g, struct search *s, struct volume *vol,
-         struct err *e)
+look_at (struct guest *g, struct search *s, struct volume *vol, struct err *e)
 {
   struct fs *fs;
   int r;
@@ -452,9 +460,8 @@ guest_compute (void *arg, struct err *e)
   }
   vfs_init (&g->vfs, s.root->fs);
   g->root = s.root;
-  if (apply_fstab (img, g, e) == -1 || buf_check (&g->unread, e) == -1
-      || buf_check (&g->notes, e) == -1
-      || buf_check (&g->fstab, e) == -1)
+  if (apply_fstab (img, g, e) == -1 || buf_check (&g->unread, e) == -1 ||
+      buf_check (&g->notes, e) == -1 || buf_check (&g->fstab, e) == -1)
     return -1;
   return fact_set (&g->family, e, "linux");
 }

@@ -137,8 +137,8 @@ image_open (struct image_source *source, struct image **ret,
 {
   CLEANUP_CLOSE int fd = steal_fd (&source->fd);
   CLEANUP_CLOSE int dir_fd = steal_fd (&source->dir_fd);
-  CLEANUP_IMAGE struct image *img
-      = image_new (source->path, source->dir_path, e);
+  CLEANUP_IMAGE struct image *img =
+      image_new (source->path, source->dir_path, e);
 
   if (ret_damaged)
     *ret_damaged = false;
@@ -150,8 +150,8 @@ image_open (struct image_source *source, struct image **ret,
     return -1;
   if (block_format_open (img->file, NULL, &img->disk, e) == -1) {
     if (ret_damaged)
-      *ret_damaged = !err_is_transient (e) && e->code != ENOTSUP
-                     && !img->env.read_failed;
+      *ret_damaged = !err_is_transient (e) && e->code != ENOTSUP &&
+                     !img->env.read_failed;
     return -1;
   }
   *ret = steal_ptr (&img);
@@ -214,7 +214,7 @@ image_running (struct image *img)
   return &img->running;
 }
 
-/* --- cells -------------------------------------------------------------- */
+/* --- cells ----------------------------------------------------------- */
 
 static int
 info_compute (void *arg, struct err *e)
@@ -224,12 +224,12 @@ info_compute (void *arg, struct err *e)
   return block_info (img->disk, &img->info, e);
 }
 
-#define DEFINE_FACT(function, type, member, compute)                          \
-  const type *function (struct image *img, struct err *e)                     \
-  {                                                                           \
-    return lazy_get (&img->member##_cell, compute, img, e) == 0               \
-               ? &img->member                                                 \
-               : NULL;                                                        \
+#define DEFINE_FACT(function, type, member, compute)                         \
+  const type *function (struct image *img, struct err *e)                    \
+  {                                                                          \
+    return lazy_get (&img->member##_cell, compute, img, e) == 0              \
+               ? &img->member                                                \
+               : NULL;                                                       \
   }
 DEFINE_FACT (image_info, struct block_info, info, info_compute)
 DEFINE_FACT (image_allocation, struct allocation, allocation,
@@ -289,7 +289,7 @@ image_kernel_virtio (struct image *img, size_t kernel, struct err *e)
   return get_virtio (&img->virtio[kernel], e);
 }
 
-/* --- problems ----------------------------------------------------------- */
+/* --- problems -------------------------------------------------------- */
 
 void
 image_problem (struct image *img, const char *path, const char *reason)
@@ -304,8 +304,8 @@ image_problem (struct image *img, const char *path, const char *reason)
       free (line);
       return;
     }
-  if (img->problems.len >= MAX_PROBLEMS
-      || text_vec_push (&img->problems, line) == -1)
+  if (img->problems.len >= MAX_PROBLEMS ||
+      text_vec_push (&img->problems, line) == -1)
     free (line);
 }
 

@@ -21,9 +21,9 @@ struct image;
 
 /* What is handed over by whoever has the power to open files. */
 struct image_source {
-  int fd;               /* the image, open for reading; taken over */
-  int dir_fd;           /* its directory, for references; -1: none; taken over */
-  const char *path;     /* as the user gave it: `source`, messages; copied */
+  int fd;           /* the image, open for reading; taken over */
+  int dir_fd;       /* its directory, for references; -1: none; taken over */
+  const char *path; /* as the user gave it: `source`, messages; copied */
   const char *dir_path; /* absolute path of dir_fd, or NULL; copied */
 };
 
@@ -35,8 +35,8 @@ int image_open (struct image_source *source, struct image **ret,
 
 /* For tests: the same over any transport, which is taken over. */
 int image_open_block (struct block *transport, struct block_env *env,
-                      const char *path, struct image **ret, struct err *e)
-    must_check;
+                      const char *path, struct image **ret,
+                      struct err *e) must_check;
 
 void image_close (struct image *img); /* NULL is fine */
 
@@ -49,7 +49,7 @@ struct block *image_disk (const struct image *img); /* the virtual disk */
 struct block *image_file (const struct image *img); /* the container's file */
 struct lazy_registry *image_running (struct image *img);
 
-/* --- the container ------------------------------------------------------ */
+/* --- the container --------------------------------------------------- */
 
 const struct block_info *image_info (struct image *img, struct err *e);
 int image_usage (struct image *img, uint64_t *ret_length,
@@ -65,7 +65,7 @@ const struct allocation *image_allocation (struct image *img, struct err *e);
 /* What lies in the container; the kind ("zip archive") is the reason. */
 const struct fact *image_contents (struct image *img, struct err *e);
 
-/* --- volumes: partitions ------------------------------------------------ */
+/* --- volumes: partitions --------------------------------------------- */
 
 struct volume; /* a partition, or the whole disk */
 
@@ -93,11 +93,11 @@ bool volume_readable (struct volume *v, struct err *why);
 bool image_volumes_ready (struct image *img);
 bool volume_fs_ready (struct volume *v);
 
-/* --- the guest ---------------------------------------------------------- */
+/* --- the guest ------------------------------------------------------- */
 
 /* Which operating system, and its tree. */
 struct guest {
-  struct fact family; /* linux windows none unknown */
+  struct fact family;  /* linux windows none unknown */
   struct volume *root; /* NULL: none or unknown */
   struct vfs vfs;      /* valid if root */
   struct buf fstab;    /* resolved, one a line */
@@ -124,15 +124,16 @@ struct boot {
   struct fact firmware, bootloader, default_kernel, cmdline;
   struct kernel *kernels; /* newest first */
   size_t n_kernels;
-  struct kernel *chosen;  /* the default kernel, or NULL */
-  bool by_entry;          /* the boot loader's entry chose it */
-  char *initramfs;        /* by_entry: what it loads, separated by blanks;
-                             NULL: nothing */
-  char *kernels_unknown;   /* why the kernels could not be listed, or NULL */
-  char *initramfs_unknown; /* why it is not known what chosen loads, or NULL */
+  struct kernel *chosen; /* the default kernel, or NULL */
+  bool by_entry;         /* the boot loader's entry chose it */
+  char *initramfs;       /* by_entry: what it loads, separated by blanks;
+                            NULL: nothing */
+  char *kernels_unknown; /* why the kernels could not be listed, or NULL */
+  char
+      *initramfs_unknown; /* why it is not known what chosen loads, or NULL */
   char *boot_code_unknown; /* why the first sector could not be read */
-  bool boot_code;         /* the first sector holds some: BIOS can start it */
-  bool esp;               /* there is an EFI system partition */
+  bool boot_code; /* the first sector holds some: BIOS can start it */
+  bool esp;       /* there is an EFI system partition */
 };
 const struct boot *image_boot (struct image *img, struct err *e);
 
@@ -161,8 +162,8 @@ const struct virtio *image_kernel_virtio (struct image *img, size_t kernel,
 
 struct cloud_init {
   struct fact would_run; /* yes no unknown: the finding cloud_init */
-  struct fact installed, flavour, version, installed_as, enabled,
-      disabled_by, datasources, config_files;
+  struct fact installed, flavour, version, installed_as, enabled, disabled_by,
+      datasources, config_files;
 };
 const struct cloud_init *image_cloud_init (struct image *img, struct err *e);
 
@@ -172,11 +173,11 @@ struct obstacles {
   struct fact root_by_device_name; /* root= or fstab by /dev/sdX */
   struct fact fstab_other_devices; /* devices that are not in the image */
   struct fact shadow_permissions;
-  struct fact has_run_before;      /* /var/lib/cloud/instance */
+  struct fact has_run_before; /* /var/lib/cloud/instance */
 };
 const struct obstacles *image_obstacles (struct image *img, struct err *e);
 
-/* --- problems ----------------------------------------------------------- */
+/* --- problems -------------------------------------------------------- */
 
 /* Adds "PATH: REASON" to the problems met so far, once. */
 void image_problem (struct image *img, const char *path, const char *reason);

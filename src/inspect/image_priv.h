@@ -48,7 +48,7 @@ struct image {
     struct image *image;
     size_t kernel;
     struct virtio virtio;
-  } *virtio;
+  } * virtio;
   struct kernel_virtio default_virtio;
 
   pthread_mutex_t problems_lock;
@@ -75,7 +75,7 @@ void virtio_free (struct virtio *v);
 void cloud_init_free (struct cloud_init *c);
 void obstacles_free (struct obstacles *o);
 
-/* --- helpers for reading the guest -------------------------------------- */
+/* --- helpers for reading the guest ----------------------------------- */
 
 #define TEXT_FILE_MAX ((size_t) 4 << 20)
 

@@ -13,11 +13,11 @@
 #define CHUNK (256 * KiB)
 /* Limits against an image that wants to keep us busy: real initramfs have up
  * to some 20,000 entries and a few hundred MiB. */
-#define MAX_ENTRIES 500000
+#define MAX_ENTRIES  500000
 #define MAX_UNPACKED (8 * GiB)
 #define MAX_SEGMENTS 64
-#define MAX_FILE (4 * GiB) /* a loader has to find memory for it */
-#define MAX_TEXT (8 * MiB)
+#define MAX_FILE     (4 * GiB) /* a loader has to find memory for it */
+#define MAX_TEXT     (8 * MiB)
 
 /* The cpio trailer: a 110-byte header and the name "TRAILER!!!" with its
  * NUL, filled up to a multiple of 4. */
@@ -36,13 +36,13 @@ initramfs_free (struct initramfs *i)
   *i = (struct initramfs){ 0 };
 }
 
-/* --- module names ----------------------------------------------------------- */
+/* --- module names ---------------------------------------------------- */
 
 bool
 module_name (const char *path, size_t len, char *to, size_t size)
 {
-  static const char *const endings[]
-      = { ".ko", ".ko.gz", ".ko.xz", ".ko.zst", ".ko.bz2", ".ko.lzma" };
+  static const char *const endings[] = { ".ko",     ".ko.gz",  ".ko.xz",
+                                         ".ko.zst", ".ko.bz2", ".ko.lzma" };
   const char *base = memrchr (path, '/', len);
   size_t n = base ? len - (size_t) (++base - path) : len, cut = 0;
 
@@ -69,12 +69,11 @@ compare_names (const void *a, const void *b)
 bool
 initramfs_has (const struct initramfs *i, const char *module)
 {
-  return i->modules.len
-         && bsearch (&module, i->modules.items, i->modules.len,
-                     sizeof (char *), compare_names);
+  return i->modules.len && bsearch (&module, i->modules.items, i->modules.len,
+                                    sizeof (char *), compare_names);
 }
 
-/* --- one cpio archive --------------------------------------------------------- */
+/* --- one cpio archive ------------------------------------------------ */
 
 struct reader {
   const struct initramfs_source *source;
@@ -95,8 +94,8 @@ below_modules (const char *name, const char *version)
 
   if (!strncmp (name, "usr/", 4))
     name += 4;
-  if (strncmp (name, "lib/modules/", 12) || strncmp (name + 12, version, len)
-      || name[12 + len] != '/')
+  if (strncmp (name, "lib/modules/", 12) ||
+      strncmp (name + 12, version, len) || name[12 + len] != '/')
     return NULL;
   return name + 12 + len + 1;
 }
@@ -110,10 +109,10 @@ is_modprobe_config (const char *name)
     name += 4;
     len -= 4;
   }
-  return len > 5 && !strcmp (name + len - 5, ".conf")
-         && (!strncmp (name, "etc/modprobe.d/", 15)
-             || !strncmp (name, "lib/modprobe.d/", 15)
-             || !strncmp (name, "run/modprobe.d/", 15));
+  return len > 5 && !strcmp (name + len - 5, ".conf") &&
+         (!strncmp (name, "etc/modprobe.d/", 15) ||
+          !strncmp (name, "lib/modprobe.d/", 15) ||
+          !strncmp (name, "run/modprobe.d/", 15));
 }
 
 static int
@@ -176,8 +175,7 @@ take_entry (struct reader *r, struct archive *a, struct archive_entry *entry)
   below = below_modules (name, r->version);
   if (below && !strcmp (below, "modules.dep") && regular) {
     buf_reset (&r->out->modules_dep);
-    return read_text (r, a, archive_entry_size (entry),
-                      &r->out->modules_dep);
+    return read_text (r, a, archive_entry_size (entry), &r->out->modules_dep);
   }
   if (below && !strcmp (below, "modules.builtin") && regular) {
     buf_reset (&r->out->builtin);
@@ -187,8 +185,9 @@ take_entry (struct reader *r, struct archive *a, struct archive_entry *entry)
     return add_module (r, below);
   if (is_modprobe_config (name) && regular)
     return read_text (r, a, archive_entry_size (entry), &r->out->modprobe);
-  if (!strcmp (name, "squash-root.img") || !strcmp (name, "squashfs-root.img")
-      || !strcmp (name, "squash/root.img"))
+  if (!strcmp (name, "squash-root.img") ||
+      !strcmp (name, "squashfs-root.img") ||
+      !strcmp (name, "squash/root.img"))
     r->out->squashed = true;
   return 0;
 }
@@ -196,8 +195,8 @@ take_entry (struct reader *r, struct archive *a, struct archive_entry *entry)
 /* Headers as they pass by: libarchive makes room for a name or a link of any
  * length that a header claims, and looks for a header where there is none. */
 #define HEADER_SIZE 110
-#define TRAILER "TRAILER!!!" /* with its NUL */
-#define MAX_NAME (64 * KiB)
+#define TRAILER     "TRAILER!!!" /* with its NUL */
+#define MAX_NAME    (64 * KiB)
 
 struct check {
   char header[HEADER_SIZE];
@@ -237,8 +236,8 @@ check_header (struct check *c, struct err *e)
     return err_set (e, EIO, "cpio: a link of %" PRIu32 " bytes", size);
   c->name_have = 0;
   c->name_size = name_size;
-  c->rest = round_up (HEADER_SIZE + (uint64_t) name_size, 4) - HEADER_SIZE
-            + round_up (size, 4);
+  c->rest = round_up (HEADER_SIZE + (uint64_t) name_size, 4) - HEADER_SIZE +
+            round_up (size, 4);
   return 0;
 }
 
@@ -263,8 +262,8 @@ check_bytes (struct check *c, const char *p, size_t n, struct err *e)
     if (c->rest)
       continue;
     c->have = 0;
-    c->done = c->name_size == sizeof c->name
-              && !memcmp (c->name, TRAILER, sizeof c->name);
+    c->done = c->name_size == sizeof c->name &&
+              !memcmp (c->name, TRAILER, sizeof c->name);
   }
   return 0;
 }
@@ -296,8 +295,9 @@ feed_more (struct feed *f)
     if (n < 0)
       return archive_error (f->inner, f->r->err, "decompression");
     if ((f->r->unpacked += (uint64_t) n) > MAX_UNPACKED)
-      return err_set (f->r->err, EFBIG, "unpacks to more than %" PRIu64
-                      " bytes", (uint64_t) MAX_UNPACKED);
+      return err_set (f->r->err, EFBIG,
+                      "unpacks to more than %" PRIu64 " bytes",
+                      (uint64_t) MAX_UNPACKED);
     return n;
   }
   if (s->pread (s->arg, f->chunk, CHUNK, f->file_off, &got, f->r->err) == -1)
@@ -341,8 +341,8 @@ read_entries (struct reader *r, struct archive *a, size_t *ret_n)
   struct archive_entry *entry;
   int status;
 
-  while ((status = archive_read_next_header (a, &entry)) == ARCHIVE_OK
-         || status == ARCHIVE_WARN) {
+  while ((status = archive_read_next_header (a, &entry)) == ARCHIVE_OK ||
+         status == ARCHIVE_WARN) {
     if (++r->out->entries > MAX_ENTRIES)
       return err_set (r->err, EFBIG, "more than %d entries", MAX_ENTRIES);
     ++*ret_n;
@@ -408,7 +408,7 @@ skip_padding (struct feed *f)
   }
 }
 
-/* --- segments --------------------------------------------------------------- */
+/* --- segments -------------------------------------------------------- */
 
 static const struct compression {
   const char *name, *magic;
@@ -418,7 +418,10 @@ static const struct compression {
   int (*end) (struct stream *r, uint64_t off, uint64_t *ret);
 } compressions[] = {
   { "gzip", "\x1f\x8b", 2, archive_read_support_filter_gzip, NULL },
-  { "xz", "\xfd" "7zXZ\0", 6, archive_read_support_filter_xz, stream_xz_end },
+  { "xz",
+    "\xfd"
+    "7zXZ\0",
+    6, archive_read_support_filter_xz, stream_xz_end },
   { "zstd", "\x28\xb5\x2f\xfd", 4, archive_read_support_filter_zstd,
     stream_zstd_end },
   { "bzip2", "BZh", 3, archive_read_support_filter_bzip2, NULL },
@@ -435,8 +438,8 @@ static const struct compression *
 compression_of (const char *p, size_t len)
 {
   for (size_t i = 0; i < ARRAY_SIZE (compressions); i++)
-    if (len >= compressions[i].len
-        && !memcmp (p, compressions[i].magic, compressions[i].len))
+    if (len >= compressions[i].len &&
+        !memcmp (p, compressions[i].magic, compressions[i].len))
       return &compressions[i];
   return NULL;
 }
@@ -478,11 +481,10 @@ open_decompressor (struct archive *a, const struct compression *c,
 {
   struct archive_entry *entry;
 
-  if (c->support (a) != ARCHIVE_OK
-      || archive_read_support_format_raw (a) != ARCHIVE_OK
-      || archive_read_open (a, src, NULL, compressed_read, NULL)
-             != ARCHIVE_OK
-      || archive_read_next_header (a, &entry) != ARCHIVE_OK)
+  if (c->support (a) != ARCHIVE_OK ||
+      archive_read_support_format_raw (a) != ARCHIVE_OK ||
+      archive_read_open (a, src, NULL, compressed_read, NULL) != ARCHIVE_OK ||
+      archive_read_next_header (a, &entry) != ARCHIVE_OK)
     return archive_error (a, src->r->err, c->name);
   return 0;
 }
@@ -504,8 +506,8 @@ read_compressed (struct reader *r, const struct compression *c, uint64_t off,
     return err_set (r->err, ENOMEM, "out of memory");
   if (!c->support)
     return err_set (r->err, ENOTSUP, "%s compression is not read", c->name);
-  if ((c->end && c->end (&r->stream, off, &src.end) == -1)
-      || open_decompressor (inner, c, &src) == -1)
+  if ((c->end && c->end (&r->stream, off, &src.end) == -1) ||
+      open_decompressor (inner, c, &src) == -1)
     return -1;
   f.data = out;
   while ((more = skip_padding (&f)) == 1) {
@@ -518,8 +520,8 @@ read_compressed (struct reader *r, const struct compression *c, uint64_t off,
     return -1;
   if (n == 0)
     return err_set (r->err, EINVAL, "no cpio archive in %s", c->name);
-  *ret_length = c->end ? src.end - off
-                       : (uint64_t) archive_filter_bytes (inner, -1);
+  *ret_length =
+      c->end ? src.end - off : (uint64_t) archive_filter_bytes (inner, -1);
   buf_printf (&r->out->layout,
               "at %" PRIu64 ": cpio in %s, %" PRIu64 " bytes, %zu entries\n",
               off, c->name, *ret_length, n);
@@ -587,7 +589,8 @@ read_segment (struct reader *r, uint64_t *off, const char *head, size_t len)
   else
     return err_set (r->err, EINVAL,
                     "at %" PRIu64 ": neither a cpio archive nor a"
-                    " compression that is known", *off);
+                    " compression that is known",
+                    *off);
   if (status == -1)
     return err_in (r->err, "at %" PRIu64, *off);
   if (length == 0 || length > r->source->size - *off)
@@ -602,8 +605,12 @@ initramfs_read (const struct initramfs_source *source, const char *version,
                 struct initramfs *ret, struct err *e)
 {
   struct initramfs out = { 0 };
-  struct reader r = { .source = source, .version = version, .fn = fn,
-                      .fn_arg = arg, .out = &out, .err = e,
+  struct reader r = { .source = source,
+                      .version = version,
+                      .fn = fn,
+                      .fn_arg = arg,
+                      .out = &out,
+                      .err = e,
                       .stream = { source, e, 0 } };
   uint64_t off = 0;
   char head[16];

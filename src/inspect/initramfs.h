@@ -17,11 +17,12 @@
 DEFINE_VEC (name_vec, char *)
 
 struct initramfs {
-  struct name_vec modules; /* "virtio_blk", sorted: of the version asked for */
-  struct buf modprobe;     /* the modprobe.d files, one after another */
-  struct buf modules_dep;  /* modules.dep of that version */
-  struct buf builtin;      /* modules.builtin of that version, if it is there */
-  struct buf layout;       /* evidence: one segment a line */
+  struct name_vec
+      modules;            /* "virtio_blk", sorted: of the version asked for */
+  struct buf modprobe;    /* the modprobe.d files, one after another */
+  struct buf modules_dep; /* modules.dep of that version */
+  struct buf builtin; /* modules.builtin of that version, if it is there */
+  struct buf layout;  /* evidence: one segment a line */
   size_t entries;
   bool squashed; /* dracut: the real content is in a squashfs inside */
 };

@@ -78,8 +78,8 @@ volume_new (struct image *img, unsigned index, struct err *e)
   if (name_volume (v) == -1)
     err_set (e, ENOMEM, "out of memory");
   else if (block_slice_open (img->disk, v->partition->start,
-                             size_on_disk (img, v->partition), &v->block, e)
-           == 0)
+                             size_on_disk (img, v->partition), &v->block,
+                             e) == 0)
     return v;
   volume_free (v);
   return NULL;
@@ -158,7 +158,7 @@ volume_block (const struct volume *v)
   return v->block;
 }
 
-/* --- superblock and filesystem ------------------------------------------ */
+/* --- superblock and filesystem --------------------------------------- */
 
 static int
 superblock_compute (void *arg, struct err *e)
@@ -222,7 +222,7 @@ const struct fs_info *
 volume_fs_info (struct volume *v, struct err *e)
 {
   return lazy_get (&v->info_cell, fs_info_compute, v, e) == 0 ? &v->info
-                                                             : NULL;
+                                                              : NULL;
 }
 
 bool
@@ -239,7 +239,7 @@ volume_readable (struct volume *v, struct err *why)
   return false;
 }
 
-/* --- role --------------------------------------------------------------- */
+/* --- role ------------------------------------------------------------ */
 
 static const struct {
   const char *type, *role;
@@ -270,23 +270,18 @@ static const struct {
 static const struct {
   const char *path, *path2, *role;
 } roles_by_content[] = {
-  { "/etc", "/usr", "root" },
-  { "/etc", "/bin", "root" },
-  { "/grub/grub.cfg", NULL, "boot" },
-  { "/grub2/grub.cfg", NULL, "boot" },
-  { "/grub/menu.lst", NULL, "boot" },
-  { "/grub/grub.conf", NULL, "boot" },
-  { "/loader/entries", NULL, "boot" },
-  { "/EFI", NULL, "esp" },
-  { "/lib/dpkg", "/log", "var" },
-  { "/lib/rpm", "/log", "var" },
+  { "/etc", "/usr", "root" },          { "/etc", "/bin", "root" },
+  { "/grub/grub.cfg", NULL, "boot" },  { "/grub2/grub.cfg", NULL, "boot" },
+  { "/grub/menu.lst", NULL, "boot" },  { "/grub/grub.conf", NULL, "boot" },
+  { "/loader/entries", NULL, "boot" }, { "/EFI", NULL, "esp" },
+  { "/lib/dpkg", "/log", "var" },      { "/lib/rpm", "/log", "var" },
 };
 
 static int
 role_from_content (struct volume *v, struct fs *fs, struct err *e)
 {
-  struct vfs *vfs __attribute__ ((cleanup (cleanup_free)))
-  = malloc (sizeof *vfs);
+  struct vfs *vfs __attribute__ ((cleanup (cleanup_free))) =
+      malloc (sizeof *vfs);
   const char *path, *path2;
   int there;
 
@@ -311,8 +306,7 @@ role_from_content (struct volume *v, struct fs *fs, struct err *e)
 }
 
 static int
-role_from_types (struct volume *v, const struct superblock *sb,
-                 struct err *e)
+role_from_types (struct volume *v, const struct superblock *sb, struct err *e)
 {
   for (size_t i = 0; i < ARRAY_SIZE (roles_by_filesystem); i++)
     if (!strcmp (sb->type, roles_by_filesystem[i].type))

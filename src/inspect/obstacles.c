@@ -18,9 +18,11 @@ obstacles_free (struct obstacles *o)
 static bool
 is_device_name (const char *s)
 {
-  static const char *const prefixes[]
-      = { "/dev/sd", "/dev/hd", "/dev/xvd", "/dev/nvme", "/dev/mmcblk",
-          "/dev/disk/by-path/", "/dev/disk/by-id/" };
+  static const char *const prefixes[] = {
+    "/dev/sd",         "/dev/hd",     "/dev/xvd",
+    "/dev/nvme",       "/dev/mmcblk", "/dev/disk/by-path/",
+    "/dev/disk/by-id/"
+  };
 
   for (size_t i = 0; i < ARRAY_SIZE (prefixes); i++)
     if (!strncmp (s, prefixes[i], strlen (prefixes[i])))
@@ -41,8 +43,8 @@ fstab_line (void *arg, char *line)
   char *w[6] = { 0 };
   size_t n = split_words (line, w, 6);
 
-  if (n < 3 || w[0][0] == '#' || !strcmp (w[2], "iso9660")
-      || !strcmp (w[2], "udf"))
+  if (n < 3 || w[0][0] == '#' || !strcmp (w[2], "iso9660") ||
+      !strcmp (w[2], "udf"))
     return 0;
   if (is_device_name (w[0])) {
     l->by_name = true;
@@ -60,14 +62,14 @@ resolved_line (void *arg, char *line)
   char *w[6] = { 0 };
   size_t n = split_words (line, w, 6);
 
-  if (n < 3 || !strncmp (w[0], "partitions/", 11)
-      || (n > 3 && (strstr (w[3], "nofail") || strstr (w[3], "noauto"))))
+  if (n < 3 || !strncmp (w[0], "partitions/", 11) ||
+      (n > 3 && (strstr (w[3], "nofail") || strstr (w[3], "noauto"))))
     return 0;
-  if (strncmp (w[0], "/dev/", 5) && !strstr (w[0], "UUID=")
-      && !strstr (w[0], "LABEL="))
+  if (strncmp (w[0], "/dev/", 5) && !strstr (w[0], "UUID=") &&
+      !strstr (w[0], "LABEL="))
     return 0; /* proc, tmpfs, a network share */
-  if (!strncmp (w[0], "/dev/sr", 7) || !strncmp (w[0], "/dev/cdrom", 10)
-      || !strncmp (w[0], "/dev/fd", 7))
+  if (!strncmp (w[0], "/dev/sr", 7) || !strncmp (w[0], "/dev/cdrom", 10) ||
+      !strncmp (w[0], "/dev/fd", 7))
     return 0;
   l->others = true;
   fact_evidence (&l->o->fstab_other_devices, "/etc/fstab: %s on %s", w[0],
@@ -81,8 +83,9 @@ static int
 decide_others (struct image *img, struct obstacles *o, bool others,
                struct err *e)
 {
-  static const char *const containers[]
-      = { "LVM2_member", "LVM1_member", "linux_raid_member", "crypto_LUKS" };
+  static const char *const containers[] = { "LVM2_member", "LVM1_member",
+                                            "linux_raid_member",
+                                            "crypto_LUKS" };
   const struct superblock *sb;
   struct volume *const *v;
   size_t n;
@@ -105,14 +108,14 @@ decide_others (struct image *img, struct obstacles *o, bool others,
 }
 
 static int
-look_at_fstab (struct image *img, const struct guest *g,
-               const struct boot *b, struct obstacles *o, struct err *e)
+look_at_fstab (struct image *img, const struct guest *g, const struct boot *b,
+               struct obstacles *o, struct err *e)
 {
   struct look l = { .o = o, .err = e };
   CLEANUP_BUF struct buf text = { 0 };
   CLEANUP_FREE char *resolved = strdup (buf_str (&g->fstab));
-  const char *root
-      = b->cmdline.value ? cmdline_word (b->cmdline.value, "root=") : NULL;
+  const char *root =
+      b->cmdline.value ? cmdline_word (b->cmdline.value, "root=") : NULL;
 
   if (!resolved)
     return err_set (e, ENOMEM, "out of memory");
@@ -134,8 +137,7 @@ look_at_fstab (struct image *img, const struct guest *g,
            ? fact_set (&o->root_by_device_name, e, l.by_name ? "yes" : "no")
            : fact_unknown (&o->root_by_device_name, e,
                            "the kernel command line is not known: %s",
-                           b->cmdline.reason))
-      == -1)
+                           b->cmdline.reason)) == -1)
     return -1;
   return decide_others (img, o, l.others, e);
 }
@@ -167,9 +169,8 @@ look_at_cloud_state (const struct guest *g, struct obstacles *o,
                      struct err *e)
 {
   struct vfs_node n;
-  bool there
-      = vfs_walk (&g->vfs, "/var/lib/cloud/instance", VFS_NOFOLLOW, &n, e)
-        == 0;
+  bool there =
+      vfs_walk (&g->vfs, "/var/lib/cloud/instance", VFS_NOFOLLOW, &n, e) == 0;
 
   if (!there) {
     if (!err_is_absent (e))
@@ -194,14 +195,15 @@ obstacles_compute (void *arg, struct err *e)
     return -1;
   obstacles_free (o);
   if (g->root)
-    return look_at_fstab (img, g, b, o, e) == -1 || look_at_shadow (g, o, e) == -1
-                   || look_at_cloud_state (g, o, e) == -1
+    return look_at_fstab (img, g, b, o, e) == -1 ||
+                   look_at_shadow (g, o, e) == -1 ||
+                   look_at_cloud_state (g, o, e) == -1
                ? -1
                : 0;
   why = g->family.value ? "there is no operating system" : g->family.reason;
-  if (fact_unknown (&o->root_by_device_name, e, "%s", why) == -1
-      || fact_unknown (&o->fstab_other_devices, e, "%s", why) == -1
-      || fact_unknown (&o->shadow_permissions, e, "%s", why) == -1)
+  if (fact_unknown (&o->root_by_device_name, e, "%s", why) == -1 ||
+      fact_unknown (&o->fstab_other_devices, e, "%s", why) == -1 ||
+      fact_unknown (&o->shadow_permissions, e, "%s", why) == -1)
     return -1;
   return fact_unknown (&o->has_run_before, e, "%s", why);
 }

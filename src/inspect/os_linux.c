@@ -35,14 +35,14 @@ set_taken (struct fact *f, char *value, const char *path, struct err *e)
   return fact_set (f, e, "%s", value ? value : "");
 }
 
-/* --- identity ------------------------------------------------------------- */
+/* --- identity -------------------------------------------------------- */
 
 /* *RET: 1 if the file settled it. */
 static int
 from_os_release (const struct vfs *v, struct os *os, int *ret, struct err *e)
 {
-  static const char *const paths[]
-      = { "/etc/os-release", "/usr/lib/os-release" };
+  static const char *const paths[] = { "/etc/os-release",
+                                       "/usr/lib/os-release" };
   CLEANUP_BUF struct buf text = { 0 };
   const char *path = NULL, *t;
   char *name, *version, *variant;
@@ -60,11 +60,11 @@ from_os_release (const struct vfs *v, struct os *os, int *ret, struct err *e)
   name = shell_value (t, "PRETTY_NAME");
   version = shell_value (t, "VERSION_ID");
   variant = shell_value (t, "VARIANT_ID");
-  if (set_taken (&os->id, shell_value (t, "ID"), path, e) == -1
-      || set_taken (&os->name, name ? name : shell_value (t, "NAME"), path, e)
-             == -1
-      || set_taken (&os->version, version, path, e) == -1
-      || set_taken (&os->variant, variant, path, e) == -1)
+  if (set_taken (&os->id, shell_value (t, "ID"), path, e) == -1 ||
+      set_taken (&os->name, name ? name : shell_value (t, "NAME"), path, e) ==
+          -1 ||
+      set_taken (&os->version, version, path, e) == -1 ||
+      set_taken (&os->variant, variant, path, e) == -1)
     return -1;
   return 0;
 }
@@ -76,9 +76,9 @@ from_release_line (struct os *os, const char *path, char *line, struct err *e)
 {
   static const struct {
     const char *word, *id;
-  } ids[] = { { "Red Hat", "rhel" },     { "CentOS", "centos" },
-              { "Fedora", "fedora" },    { "Scientific", "scientific" },
-              { "Oracle", "ol" },        { "SUSE Linux E", "sles" },
+  } ids[] = { { "Red Hat", "rhel" },      { "CentOS", "centos" },
+              { "Fedora", "fedora" },     { "Scientific", "scientific" },
+              { "Oracle", "ol" },         { "SUSE Linux E", "sles" },
               { "openSUSE", "opensuse" }, { "Amazon", "amzn" } };
   const char *id = "", *number;
   size_t len;
@@ -92,16 +92,15 @@ from_release_line (struct os *os, const char *path, char *line, struct err *e)
   number = line + strcspn (line, "0123456789");
   len = strspn (number, "0123456789.");
   fact_evidence (&os->id, "%s: %s", path, line);
-  if (fact_set (&os->id, e, "%s", id) == -1
-      || fact_set (&os->name, e, "%s", line) == -1
-      || fact_set (&os->version, e, "%.*s", (int) len, number) == -1)
+  if (fact_set (&os->id, e, "%s", id) == -1 ||
+      fact_set (&os->name, e, "%s", line) == -1 ||
+      fact_set (&os->version, e, "%.*s", (int) len, number) == -1)
     return -1;
   return fact_set (&os->variant, e, "%s", "");
 }
 
 static int
-from_lsb_release (const struct vfs *v, struct os *os, int *ret,
-                  struct err *e)
+from_lsb_release (const struct vfs *v, struct os *os, int *ret, struct err *e)
 {
   const char *path = "/etc/lsb-release";
   CLEANUP_BUF struct buf text = { 0 };
@@ -119,11 +118,11 @@ from_lsb_release (const struct vfs *v, struct os *os, int *ret,
   }
   for (char *p = id; *p; p++)
     *p = (char) tolower ((unsigned char) *p);
-  if (set_taken (&os->id, id, path, e) == -1
-      || set_taken (&os->name, shell_value (t, "DISTRIB_DESCRIPTION"), path,
-                    e) == -1
-      || set_taken (&os->version, shell_value (t, "DISTRIB_RELEASE"), path, e)
-             == -1)
+  if (set_taken (&os->id, id, path, e) == -1 ||
+      set_taken (&os->name, shell_value (t, "DISTRIB_DESCRIPTION"), path,
+                 e) == -1 ||
+      set_taken (&os->version, shell_value (t, "DISTRIB_RELEASE"), path, e) ==
+          -1)
     return -1;
   return fact_set (&os->variant, e, "%s", "");
 }
@@ -132,9 +131,10 @@ static int
 from_release_files (const struct vfs *v, struct os *os, int *ret,
                     struct err *e)
 {
-  static const char *const paths[]
-      = { "/etc/centos-release", "/etc/redhat-release", "/etc/fedora-release",
-          "/etc/SuSE-release", "/etc/system-release" };
+  static const char *const paths[] = {
+    "/etc/centos-release", "/etc/redhat-release", "/etc/fedora-release",
+    "/etc/SuSE-release", "/etc/system-release"
+  };
   CLEANUP_BUF struct buf text = { 0 };
 
   for (size_t i = 0; i < ARRAY_SIZE (paths); i++) {
@@ -150,9 +150,9 @@ from_release_files (const struct vfs *v, struct os *os, int *ret,
   if (text.data)
     text.data[strcspn (text.data, "\n")] = '\0';
   fact_evidence (&os->id, "/etc/debian_version: %s", buf_str (&text));
-  if (fact_set (&os->id, e, "debian") == -1
-      || fact_set (&os->name, e, "Debian GNU/Linux %s", buf_str (&text)) == -1
-      || fact_set (&os->version, e, "%s", buf_str (&text)) == -1)
+  if (fact_set (&os->id, e, "debian") == -1 ||
+      fact_set (&os->name, e, "Debian GNU/Linux %s", buf_str (&text)) == -1 ||
+      fact_set (&os->version, e, "%s", buf_str (&text)) == -1)
     return -1;
   return fact_set (&os->variant, e, "%s", "");
 }
@@ -170,15 +170,15 @@ identify (const struct vfs *v, struct os *os, struct err *e)
     return -1;
   if (found)
     return 0;
-  if (fact_unknown (&os->id, e, "no os-release and no other release file")
-          == -1
-      || fact_unknown (&os->name, e, "%s", os->id.reason) == -1
-      || fact_unknown (&os->version, e, "%s", os->id.reason) == -1)
+  if (fact_unknown (&os->id, e, "no os-release and no other release file") ==
+          -1 ||
+      fact_unknown (&os->name, e, "%s", os->id.reason) == -1 ||
+      fact_unknown (&os->version, e, "%s", os->id.reason) == -1)
     return -1;
   return fact_set (&os->variant, e, "%s", "");
 }
 
-/* --- architecture --------------------------------------------------------- */
+/* --- architecture ---------------------------------------------------- */
 
 static const char *
 elf_machine (const unsigned char *p, size_t len)
@@ -214,8 +214,8 @@ elf_machine (const unsigned char *p, size_t len)
 static int
 detect_arch (const struct vfs *v, struct os *os, struct err *e)
 {
-  static const char *const paths[]
-      = { "/sbin/init", "/bin/sh", "/bin/bash", "/bin/busybox", "/bin/ls" };
+  static const char *const paths[] = { "/sbin/init", "/bin/sh", "/bin/bash",
+                                       "/bin/busybox", "/bin/ls" };
   unsigned char head[64];
   struct fs_stat st;
   struct vfs_node n;
@@ -223,11 +223,10 @@ detect_arch (const struct vfs *v, struct os *os, struct err *e)
   size_t got;
 
   for (size_t i = 0; i < ARRAY_SIZE (paths); i++) {
-    if (vfs_walk (v, paths[i], 0, &n, e) == -1
-        || fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1
-        || !S_ISREG (st.mode)
-        || fs_pread (vfs_fs (v, n), n.ino, st.size, head, sizeof head, 0,
-                     &got, e) == -1) {
+    if (vfs_walk (v, paths[i], 0, &n, e) == -1 ||
+        fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1 || !S_ISREG (st.mode) ||
+        fs_pread (vfs_fs (v, n), n.ino, st.size, head, sizeof head, 0, &got,
+                  e) == -1) {
       if (e->code && !err_is_absent (e))
         return fact_could_not_look (&os->arch, e);
       err_clear (e);
@@ -245,7 +244,7 @@ detect_arch (const struct vfs *v, struct os *os, struct err *e)
                        "neither /sbin/init nor /bin/sh is an ELF program");
 }
 
-/* --- the rest ------------------------------------------------------------- */
+/* --- the rest -------------------------------------------------------- */
 
 static int
 detect_hostname (const struct vfs *v, struct os *os, struct err *e)
@@ -369,10 +368,10 @@ detect_conflicts (const struct vfs *v, struct os *os, struct err *e)
 static int
 all_unknown (struct os *os, const char *why, struct err *e)
 {
-  struct fact *facts[]
-      = { &os->id,   &os->name,     &os->version, &os->variant,
-          &os->arch, &os->hostname, &os->init,    &os->packages_format,
-          &os->conflicts };
+  struct fact *facts[] = {
+    &os->id,       &os->name, &os->version,         &os->variant,  &os->arch,
+    &os->hostname, &os->init, &os->packages_format, &os->conflicts
+  };
 
   for (size_t i = 0; i < ARRAY_SIZE (facts); i++)
     if ((why ? fact_unknown (facts[i], e, "%s", why)
@@ -398,15 +397,15 @@ os_compute (void *arg, struct err *e)
   if (identify (v, os, e) == -1) {
     if (fact_could_not_look (&os->id, e) == -1)
       return -1;
-    if (fact_unknown (&os->name, e, "%s", os->id.reason) == -1
-        || fact_unknown (&os->version, e, "%s", os->id.reason) == -1
-        || fact_unknown (&os->variant, e, "%s", os->id.reason) == -1)
+    if (fact_unknown (&os->name, e, "%s", os->id.reason) == -1 ||
+        fact_unknown (&os->version, e, "%s", os->id.reason) == -1 ||
+        fact_unknown (&os->variant, e, "%s", os->id.reason) == -1)
       return -1;
   }
-  if (detect_arch (v, os, e) == -1 || detect_hostname (v, os, e) == -1
-      || detect_init (v, os, e) == -1
-      || detect_packages_format (v, os, e) == -1
-      || detect_conflicts (v, os, e) == -1)
+  if (detect_arch (v, os, e) == -1 || detect_hostname (v, os, e) == -1 ||
+      detect_init (v, os, e) == -1 ||
+      detect_packages_format (v, os, e) == -1 ||
+      detect_conflicts (v, os, e) == -1)
     return -1;
   return 0;
 }

@@ -46,8 +46,8 @@ stream_zstd_end (struct stream *r, uint64_t off, uint64_t *ret)
     return -1;
   single = b[4] >> 5 & 1;
   checksum = b[4] >> 2 & 1;
-  off += 5 + !single + dict[b[4] & 3] + content[b[4] >> 6]
-         + (single && !(b[4] >> 6));
+  off += 5 + !single + dict[b[4] & 3] + content[b[4] >> 6] +
+         (single && !(b[4] >> 6));
   do {
     if (get (r, off, b, 3) == -1)
       return -1;
@@ -138,16 +138,17 @@ lzma2_end (struct stream *r, uint64_t *off)
     }
     if (get (r, *off, b, b[0] < 0x80 ? 3 : 5) == -1)
       return -1;
-    *off += b[0] < 0x80 ? 3 + (uint64_t) load_be16 (b + 1) + 1
-                        : 5 + (b[0] >= 0xc0) + (uint64_t) load_be16 (b + 3) + 1;
+    *off += b[0] < 0x80
+                ? 3 + (uint64_t) load_be16 (b + 1) + 1
+                : 5 + (b[0] >= 0xc0) + (uint64_t) load_be16 (b + 3) + 1;
   }
 }
 
 int
 stream_xz_end (struct stream *r, uint64_t off, uint64_t *ret)
 {
-  static const unsigned char checks[]
-      = { 0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64 };
+  static const unsigned char checks[] = { 0,  4,  4,  4,  8,  8,  8,  16,
+                                          16, 16, 32, 32, 32, 64, 64, 64 };
   unsigned char b[8];
   unsigned check;
   uint64_t start;

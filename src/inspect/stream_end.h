@@ -19,11 +19,12 @@ struct stream {
 
 /* *RET: the offset behind the stream that begins at OFF.  Return -1 and fill
  * err for one that is cut off or damaged. */
-int stream_zstd_end (struct stream *r, uint64_t off, uint64_t *ret) must_check;
-int stream_lz4_legacy_end (struct stream *r, uint64_t off, uint64_t *ret)
-    must_check;
-int stream_lz4_frame_end (struct stream *r, uint64_t off, uint64_t *ret)
-    must_check;
+int stream_zstd_end (struct stream *r, uint64_t off,
+                     uint64_t *ret) must_check;
+int stream_lz4_legacy_end (struct stream *r, uint64_t off,
+                           uint64_t *ret) must_check;
+int stream_lz4_frame_end (struct stream *r, uint64_t off,
+                          uint64_t *ret) must_check;
 int stream_xz_end (struct stream *r, uint64_t off, uint64_t *ret) must_check;
 
 #endif

@@ -100,7 +100,7 @@ cmdline_word (const char *cmdline, const char *prefix)
   return found;
 }
 
-/* --- the names in a directory ------------------------------------------------------ */
+/* --- the names in a directory ---------------------------------------- */
 
 static int
 take_name (void *arg, const char *name, size_t len, uint64_t ino unused_arg,
@@ -110,8 +110,8 @@ take_name (void *arg, const char *name, size_t len, uint64_t ino unused_arg,
   size_t p = strlen (n->prefix), s = strlen (n->suffix);
   char *copy;
 
-  if (len < p + s || memcmp (name, n->prefix, p)
-      || memcmp (name + len - s, n->suffix, s))
+  if (len < p + s || memcmp (name, n->prefix, p) ||
+      memcmp (name + len - s, n->suffix, s))
     return 0;
   if (n->list.len >= MAX_NAMES) {
     n->too_many = true;

@@ -18,9 +18,9 @@
 #include "inspect/image_priv.h"
 #include "inspect/initramfs.h"
 
-const char *const virtio_driver_names[VIRTIO_N]
-    = { "blk",  "scsi",    "net",     "pci", "ring",
-        "core", "console", "balloon", "rng" };
+const char *const virtio_driver_names[VIRTIO_N] = {
+  "blk", "scsi", "net", "pci", "ring", "core", "console", "balloon", "rng"
+};
 
 static const struct driver {
   const char *module, *option;
@@ -44,7 +44,7 @@ virtio_free (struct virtio *v)
     fact_free (&v->drivers[i]);
 }
 
-/* --- what is known of a kernel ------------------------------------------------ */
+/* --- what is known of a kernel --------------------------------------- */
 
 /* One source: read (its text), absent, or not readable (why). */
 struct source {
@@ -133,8 +133,8 @@ read_modprobe_dir (const struct vfs *v, const char *dir, struct buf *to,
 static int
 read_modprobe (const struct vfs *v, struct source *s, struct err *e)
 {
-  static const char *const dirs[]
-      = { "/lib/modprobe.d", "/etc/modprobe.d", "/run/modprobe.d" };
+  static const char *const dirs[] = { "/lib/modprobe.d", "/etc/modprobe.d",
+                                      "/run/modprobe.d" };
 
   s->state = READ;
   for (size_t i = 0; i < ARRAY_SIZE (dirs); i++) {
@@ -149,7 +149,7 @@ read_modprobe (const struct vfs *v, struct source *s, struct err *e)
   return 0;
 }
 
-/* --- the initramfs ------------------------------------------------------------- */
+/* --- the initramfs --------------------------------------------------- */
 
 struct guest_file {
   struct fs *fs;
@@ -170,8 +170,8 @@ open_initramfs (const struct vfs *v, const char *path, struct guest_file *f,
   struct vfs_node n;
   struct fs_stat st;
 
-  if (vfs_walk (v, path, 0, &n, e) == -1
-      || fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1)
+  if (vfs_walk (v, path, 0, &n, e) == -1 ||
+      fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1)
     return -1;
   if (!S_ISREG (st.mode))
     return err_set (e, EINVAL, "is not a regular file");
@@ -253,8 +253,8 @@ open_joined (const struct vfs *v, char *paths, struct joined *j,
 }
 
 static int
-read_initramfs (const struct vfs *v, const char *initramfs,
-                struct lazy *cell, struct sources *s, struct err *e)
+read_initramfs (const struct vfs *v, const char *initramfs, struct lazy *cell,
+                struct sources *s, struct err *e)
 {
   struct joined j = { .cell = cell };
   struct initramfs_source src = { joined_pread, &j, 0, joined_progress };
@@ -299,23 +299,22 @@ gather (const struct vfs *v, const struct boot *b, const struct kernel *k,
         struct lazy *cell, struct sources *s, struct err *e)
 {
   bool chosen = b->chosen == k;
-  const char *initramfs
-      = chosen && b->by_entry ? b->initramfs : k->initramfs;
+  const char *initramfs = chosen && b->by_entry ? b->initramfs : k->initramfs;
 
   s->version = k->version;
   s->cmdline = chosen && b->cmdline.value ? b->cmdline.value : "";
   s->cmdline_unknown = chosen && !b->cmdline.value ? b->cmdline.reason : NULL;
-  if (read_source (v, &s->builtin, k->modules, "/modules.builtin", e) == -1
-      || read_source (v, &s->dep, k->modules, "/modules.dep", e) == -1
-      || read_source (v, &s->config, k->config, "", e) == -1
-      || read_modprobe (v, &s->modprobe, e) == -1)
+  if (read_source (v, &s->builtin, k->modules, "/modules.builtin", e) == -1 ||
+      read_source (v, &s->dep, k->modules, "/modules.dep", e) == -1 ||
+      read_source (v, &s->config, k->config, "", e) == -1 ||
+      read_modprobe (v, &s->modprobe, e) == -1)
     return -1;
   return chosen && b->initramfs_unknown
              ? initramfs_not_known (s, k, b->initramfs_unknown, e)
              : read_initramfs (v, initramfs, cell, s, e);
 }
 
-/* --- where a module is --------------------------------------------------------- */
+/* --- where a module is ----------------------------------------------- */
 
 /* Does the text name MODULE as the first file of a line?  For modules.builtin
  * ("kernel/drivers/virtio/virtio.ko") and modules.dep ("...ko: ...").
@@ -326,8 +325,8 @@ lists_module (const char *text, const char *module, const char **ret_line)
   char name[128];
 
   for (const char *p = text; *p; p += strcspn (p, "\n"), p += *p == '\n') {
-    if (!module_name (p, strcspn (p, ":\n \t"), name, sizeof name)
-        || strcmp (name, module))
+    if (!module_name (p, strcspn (p, ":\n \t"), name, sizeof name) ||
+        strcmp (name, module))
       continue;
     if (ret_line)
       *ret_line = p;
@@ -400,21 +399,21 @@ modprobe_line (void *arg, char *line)
       *p = '_';
   if (strcmp (w[1], b->module))
     return 0;
-  if (!strcmp (w[0], "blacklist")
-      || (!strcmp (w[0], "install") && n == 3
-          && (strstr (w[2], "/true") || strstr (w[2], "/false")
-              || !strcmp (w[2], ":"))))
+  if (!strcmp (w[0], "blacklist") ||
+      (!strcmp (w[0], "install") && n == 3 &&
+       (strstr (w[2], "/true") || strstr (w[2], "/false") ||
+        !strcmp (w[2], ":"))))
     snprintf (b->found, sizeof b->found, "%s", whole);
   return 0;
 }
 
 static int
-find_blacklist (const char *modprobe, const char *cmdline,
-                const char *module, struct blacklist *b, struct err *e)
+find_blacklist (const char *modprobe, const char *cmdline, const char *module,
+                struct blacklist *b, struct err *e)
 {
-  static const char *const keys[]
-      = { "modprobe.blacklist", "rd.driver.blacklist", "module_blacklist",
-          "rdblacklist" };
+  static const char *const keys[] = { "modprobe.blacklist",
+                                      "rd.driver.blacklist",
+                                      "module_blacklist", "rdblacklist" };
   CLEANUP_FREE char *text = strdup (modprobe);
 
   *b = (struct blacklist){ .module = module };
@@ -428,7 +427,7 @@ find_blacklist (const char *modprobe, const char *cmdline,
   return 0;
 }
 
-/* --- one driver ------------------------------------------------------------------ */
+/* --- one driver ------------------------------------------------------ */
 
 /* Built in?  1, 0, or -1: cannot tell. */
 static int
@@ -450,8 +449,8 @@ is_builtin (const struct sources *s, const char *module, const char *option,
   }
   /* Kernels before 2.6.33 have no modules.builtin; nor have images from
    * which it was taken away. */
-  if (s->initramfs_state == HAVE_INITRAMFS && s->initramfs.builtin.len
-      && lists_module (buf_str (&s->initramfs.builtin), module, NULL)) {
+  if (s->initramfs_state == HAVE_INITRAMFS && s->initramfs.builtin.len &&
+      lists_module (buf_str (&s->initramfs.builtin), module, NULL)) {
     fact_evidence (f, "%s: modules.builtin: %s is built in",
                    s->initramfs_path, module);
     return 1;
@@ -470,8 +469,8 @@ is_builtin (const struct sources *s, const char *module, const char *option,
 static bool
 is_on_root (const struct sources *s, const char *module)
 {
-  return s->dep.state == READ
-         && lists_module (buf_str (&s->dep.text), module, NULL);
+  return s->dep.state == READ &&
+         lists_module (buf_str (&s->dep.text), module, NULL);
 }
 
 /* 0: *RET; 1: F is unknown, since the command line is; -1. */
@@ -485,7 +484,8 @@ blocked_in (struct fact *f, const struct sources *s, const char *modprobe,
     return -1;
   *ret = b.found[0] != '\0';
   if (!*ret && s->cmdline_unknown)
-    return fact_unknown (f, e, "the kernel command line, which may keep it"
+    return fact_unknown (f, e,
+                         "the kernel command line, which may keep it"
                          " from being loaded, is not known: %s",
                          s->cmdline_unknown) == -1
                ? -1
@@ -534,11 +534,11 @@ find_driver (struct fact *f, const struct sources *s, const char *module,
 
   if (builtin == 1)
     return fact_set (f, e, "builtin");
-  if (s->initramfs_state == HAVE_INITRAMFS
-      && initramfs_has (&s->initramfs, module)) {
+  if (s->initramfs_state == HAVE_INITRAMFS &&
+      initramfs_has (&s->initramfs, module)) {
     fact_evidence (f, "%s: %s is in it", s->initramfs_path, module);
-    r = blocked_in (f, s, buf_str (&s->initramfs.modprobe),
-                    s->initramfs_path, module, &blocked, e);
+    r = blocked_in (f, s, buf_str (&s->initramfs.modprobe), s->initramfs_path,
+                    module, &blocked, e);
     if (r != 0)
       return r < 0 ? -1 : 0;
     if (!blocked)
@@ -547,20 +547,24 @@ find_driver (struct fact *f, const struct sources *s, const char *module,
     fact_evidence (f, "%s: %s is not in it (%zu modules)", s->initramfs_path,
                    module, s->initramfs.modules.len);
     if (s->initramfs.squashed)
-      return fact_unknown (f, e, "%s: holds a squashfs, which this version"
-                           " does not read", s->initramfs_path);
-  } else if (s->initramfs_state == BAD_INITRAMFS
-             && s->initramfs_why.code != ENOENT)
+      return fact_unknown (f, e,
+                           "%s: holds a squashfs, which this version"
+                           " does not read",
+                           s->initramfs_path);
+  } else if (s->initramfs_state == BAD_INITRAMFS &&
+             s->initramfs_why.code != ENOENT)
     return fact_unknown (f, e, "%s: %s", s->initramfs_path,
                          s->initramfs_why.msg);
   if (builtin == -1)
-    return fact_unknown (f, e, "cannot tell whether %s is built into kernel"
+    return fact_unknown (f, e,
+                         "cannot tell whether %s is built into kernel"
                          " %s: neither modules.builtin nor a configuration"
-                         " could be read", module, s->version);
+                         " could be read",
+                         module, s->version);
   return module_state (f, s, module, e);
 }
 
-/* --- all that a driver depends on --------------------------------------------- */
+/* --- all that a driver depends on ------------------------------------ */
 
 /* Is every module that MODULE's line of modules.dep names built in or in the
  * initramfs?  1, 0 (WHICH says what is not), or -1: cannot tell.  depmod
@@ -582,8 +586,8 @@ dependencies_at_boot (const struct sources *s, const char *module,
   for (p = line + strcspn (line, ":\n"); *p && *p != '\n';) {
     p += strspn (p, ": \t");
     size_t n = strcspn (p, " \t\n");
-    if (n && module_name (p, n, name, sizeof name)
-        && !initramfs_has (&s->initramfs, name)) {
+    if (n && module_name (p, n, name, sizeof name) &&
+        !initramfs_has (&s->initramfs, name)) {
       int builtin = is_builtin (s, name, NULL, has);
       if (builtin != 1) {
         snprintf (which, size, "%s", name);
@@ -595,10 +599,10 @@ dependencies_at_boot (const struct sources *s, const char *module,
   return 1;
 }
 
-/* --- the answer ------------------------------------------------------------------ */
+/* --- the answer ------------------------------------------------------ */
 
-static const enum virtio_driver disk_drivers[]
-    = { VIRTIO_BLK, VIRTIO_PCI, VIRTIO_RING, VIRTIO_CORE };
+static const enum virtio_driver disk_drivers[] = { VIRTIO_BLK, VIRTIO_PCI,
+                                                   VIRTIO_RING, VIRTIO_CORE };
 
 static bool
 is_at_boot (const struct fact *f)
@@ -625,12 +629,12 @@ judge (struct virtio *v, const struct sources *s, struct err *e)
       unknown_name = drivers[d].module;
     }
     if (fact_known (f) && !is_at_boot (f)) {
-      if (fact_reason (&v->has, e, "kernel %s: %s is neither built in nor %s%s%s",
+      if (fact_reason (&v->has, e,
+                       "kernel %s: %s is neither built in nor %s%s%s",
                        s->version, drivers[d].module,
                        s->initramfs_path ? "in " : "in an initramfs",
                        s->initramfs_path ? s->initramfs_path : "",
-                       f->reason ? ", or may not be loaded" : "")
-          == -1)
+                       f->reason ? ", or may not be loaded" : "") == -1)
         return -1;
       return fact_set (&v->has, e, "no");
     }
@@ -638,8 +642,8 @@ judge (struct virtio *v, const struct sources *s, struct err *e)
   fact_evidence (&v->has, "virtio_net: %s",
                  net->value ? net->value : "unknown");
   if (fact_is (net, "missing")) {
-    if (fact_reason (&v->has, e, "kernel %s has no virtio_net", s->version)
-        == -1)
+    if (fact_reason (&v->has, e, "kernel %s has no virtio_net", s->version) ==
+        -1)
       return -1;
     return fact_set (&v->has, e, "no");
   }
@@ -659,13 +663,16 @@ judge (struct virtio *v, const struct sources *s, struct err *e)
                               sizeof which);
     if (r == 1)
       continue;
-    if (r == 0
-        && fact_reason (&v->has, e, "kernel %s: %s needs %s, which is neither"
-                        " built in nor in %s", s->version, drivers[d].module,
-                        which, s->initramfs_path) == 0)
+    if (r == 0 && fact_reason (&v->has, e,
+                               "kernel %s: %s needs %s, which is neither"
+                               " built in nor in %s",
+                               s->version, drivers[d].module, which,
+                               s->initramfs_path) == 0)
       return fact_set (&v->has, e, "no");
-    return fact_unknown (&v->has, e, "what %s needs is not known: modules.dep"
-                         " could not be read", drivers[d].module);
+    return fact_unknown (&v->has, e,
+                         "what %s needs is not known: modules.dep"
+                         " could not be read",
+                         drivers[d].module);
   }
   return fact_set (&v->has, e, "yes");
 }
@@ -718,11 +725,13 @@ virtio_compute (void *arg, struct err *e)
   if (!g->root)
     return all_unknown (&kv->virtio,
                         g->family.value ? "there is no operating system"
-                                        : g->family.reason, e);
+                                        : g->family.reason,
+                        e);
   k = kv->kernel == SIZE_MAX ? b->chosen : &b->kernels[kv->kernel];
   if (!k)
     return all_unknown (&kv->virtio,
                         b->default_kernel.reason ? b->default_kernel.reason
-                                                 : "no kernel was found", e);
+                                                 : "no kernel was found",
+                        e);
   return compute (kv, &g->vfs, b, k, e);
 }

@@ -6,9 +6,10 @@
 const char *
 result_name (enum result r)
 {
-  static const char *const names[]
-      = { [RESULT_NA] = "n/a", [RESULT_OK] = "ok",
-          [RESULT_UNKNOWN] = "unknown", [RESULT_FAIL] = "fail" };
+  static const char *const names[] = { [RESULT_NA] = "n/a",
+                                       [RESULT_OK] = "ok",
+                                       [RESULT_UNKNOWN] = "unknown",
+                                       [RESULT_FAIL] = "fail" };
 
   return names[r];
 }
@@ -56,7 +57,9 @@ verdict (const struct policy_result *r)
   for (size_t i = 0; i < r->n_rules; i++)
     if (r->policy->rules[i].code && r->rules[i].result > worst)
       worst = r->rules[i].result;
-  return worst == RESULT_FAIL ? "fail" : worst == RESULT_OK ? "pass" : "unknown";
+  return worst == RESULT_FAIL ? "fail"
+         : worst == RESULT_OK ? "pass"
+                              : "unknown";
 }
 
 int

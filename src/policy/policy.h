@@ -43,7 +43,7 @@ struct policy {
 
 struct policy_result {
   const struct policy *policy;
-  const char *verdict; /* pass fail unknown */
+  const char *verdict;           /* pass fail unknown */
   struct finding_of_rule *rules; /* one per rule of the policy */
   size_t n_rules;
 };

@@ -15,8 +15,8 @@
 #include "policy/policy.h"
 
 #define MAX_VIRTUAL (500 * GiB)
-#define MAX_QCOW2 (50 * GiB)
-#define GB UINT64_C (1000000000)
+#define MAX_QCOW2   (50 * GiB)
+#define GB          UINT64_C (1000000000)
 
 static int
 ok (struct finding_of_rule *f)
@@ -34,8 +34,8 @@ na (struct finding_of_rule *f, const char *why)
   return 0;
 }
 
-static int
-fail (struct finding_of_rule *f, const char *fmt, ...) printf_like (2, 3);
+static int fail (struct finding_of_rule *f, const char *fmt, ...)
+    printf_like (2, 3);
 
 static int
 fail (struct finding_of_rule *f, const char *fmt, ...)
@@ -95,7 +95,7 @@ need_guest (struct image *img, struct finding_of_rule *f,
   return 0;
 }
 
-/* --- the container ------------------------------------------------------------- */
+/* --- the container --------------------------------------------------- */
 
 static int
 judge_url (struct image *img unused_arg, struct finding_of_rule *f,
@@ -117,8 +117,10 @@ judge_format (struct image *img, struct finding_of_rule *f,
       return ok (f);
   buf_printf (&f->remedy, "qemu-img convert -O qcow2 '%s' disk.qcow2",
               image_path (img));
-  return fail (f, "The format %s is not among raw, qcow2, vhd and vmdk."
-               " Convert it.", format);
+  return fail (f,
+               "The format %s is not among raw, qcow2, vhd and vmdk."
+               " Convert it.",
+               format);
 }
 
 static int
@@ -130,15 +132,17 @@ judge_virtual_size (struct image *img, struct finding_of_rule *f,
   buf_printf (&f->value, "%" PRIu64, size);
   if (size <= MAX_VIRTUAL)
     return ok (f);
-  buf_puts (&f->remedy, "shrink the last filesystem and its partition, then"
+  buf_puts (&f->remedy,
+            "shrink the last filesystem and its partition, then"
             " qemu-img resize --shrink, or use offline instance migration");
-  return fail (f, "The virtual size, %" PRIu64 " bytes, is over the limit of"
-               " 500 GB.", size);
+  return fail (f,
+               "The virtual size, %" PRIu64 " bytes, is over the limit of"
+               " 500 GB.",
+               size);
 }
 
 static int
-judge_qcow2_size (struct image *img, struct finding_of_rule *f,
-                  struct err *e)
+judge_qcow2_size (struct image *img, struct finding_of_rule *f, struct err *e)
 {
   const struct allocation *a = image_allocation (img, e);
 
@@ -147,7 +151,8 @@ judge_qcow2_size (struct image *img, struct finding_of_rule *f,
   buf_printf (&f->value, "%" PRIu64, a->qcow2_size_bound);
   if (a->qcow2_size_bound <= MAX_QCOW2)
     return ok (f);
-  return unknown (f, "As qcow2 it has at most as many bytes as its"
+  return unknown (f,
+                  "As qcow2 it has at most as many bytes as its"
                   " allocation says, which is over the limit of 50 GB; what"
                   " of it reads as zero was not looked at.");
 }
@@ -162,7 +167,7 @@ warn_virtual_size (struct image *img, struct finding_of_rule *f,
   if (size <= 500 * GB || size > MAX_VIRTUAL)
     return ok (f);
   return fail (f, "The virtual size lies between 500 * 10^9 and 500 * 2^30"
-               " bytes: it passes only if the provider's GB is a GiB.");
+                  " bytes: it passes only if the provider's GB is a GiB.");
 }
 
 /* What would stop an import that the other codes do not say. */
@@ -177,23 +182,29 @@ judge_self_contained (struct image *img, struct finding_of_rule *f,
   if (i->encrypted) {
     buf_printf (&f->value, "encrypted (%s)", i->encrypted);
     buf_puts (&f->remedy, "qemu-img convert it to an unencrypted qcow2");
-    return fail (f, "The image is encrypted (%s): the provider cannot read"
-                 " it.", i->encrypted);
+    return fail (f,
+                 "The image is encrypted (%s): the provider cannot read"
+                 " it.",
+                 i->encrypted);
   }
   if (i->backing_file) {
     buf_puts (&f->value, "backing file");
     buf_printf (&f->remedy, "qemu-img convert -O qcow2 '%s' standalone.qcow2",
                 image_path (img));
-    return fail (f, "The image is an overlay: what it does not hold itself"
+    return fail (f,
+                 "The image is an overlay: what it does not hold itself"
                  " lies in its backing file '%s', which is not uploaded with"
-                 " it.", i->backing_file);
+                 " it.",
+                 i->backing_file);
   }
   if (i->data_file) {
     buf_puts (&f->value, "external data file");
     buf_printf (&f->remedy, "qemu-img convert -O qcow2 '%s' standalone.qcow2",
                 image_path (img));
-    return fail (f, "The data lie in another file, '%s', which is not"
-                 " uploaded with it.", i->data_file);
+    return fail (f,
+                 "The data lie in another file, '%s', which is not"
+                 " uploaded with it.",
+                 i->data_file);
   }
   buf_puts (&f->value, "yes");
   return ok (f);
@@ -211,7 +222,7 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
   if (i->corrupt) {
     buf_puts (&f->value, "marked as corrupt");
     return fail (f, "The image itself says that it is corrupt. Repair it with"
-                 " qemu-img check -r all, or export it again.");
+                    " qemu-img check -r all, or export it again.");
   }
   if (!image_allocation (img, e)) {
     /* What this host could not read says nothing of the image. */
@@ -226,13 +237,14 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
   if (!g)
     return -1;
   fs = g->root ? volume_fs_info (g->root, e) : NULL;
-  if (fs && fs->size != UINT64_MAX
-      && fs->size > volume_block (g->root)->size) {
+  if (fs && fs->size != UINT64_MAX &&
+      fs->size > volume_block (g->root)->size) {
     buf_puts (&f->value, "cut off");
-    return fail (f, "The root filesystem has %" PRIu64 " bytes, of which the"
+    return fail (f,
+                 "The root filesystem has %" PRIu64 " bytes, of which the"
                  " image lacks the last %" PRIu64 ": it is cut off. Export or"
-                 " upload it again.", fs->size,
-                 fs->size - volume_block (g->root)->size);
+                 " upload it again.",
+                 fs->size, fs->size - volume_block (g->root)->size);
   }
   if (g->root && !fs)
     return -1; /* nobody knows how far it reaches */
@@ -240,7 +252,7 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
   return ok (f);
 }
 
-/* --- the disk -------------------------------------------------------------------- */
+/* --- the disk -------------------------------------------------------- */
 
 static int
 judge_partition_table (struct image *img, struct finding_of_rule *f,
@@ -258,10 +270,13 @@ judge_partition_table (struct image *img, struct finding_of_rule *f,
   if (!contents)
     return -1;
   buf_puts (&f->remedy, "make the image again, of the whole disk (/dev/sda)"
-            " and not of one partition (/dev/sda1)");
-  return fail (f, "There is no partition table (what is there: %s): the image"
-               " is incomplete. Was the start of the disk with its boot record"
-               " included?", contents->reason ? contents->reason : "data");
+                        " and not of one partition (/dev/sda1)");
+  return fail (
+      f,
+      "There is no partition table (what is there: %s): the image"
+      " is incomplete. Was the start of the disk with its boot record"
+      " included?",
+      contents->reason ? contents->reason : "data");
 }
 
 static int
@@ -286,12 +301,12 @@ explain_no_root (struct image *img, struct finding_of_rule *f, struct err *e)
     if (!role)
       return -1;
     boot = boot || fact_is (role, "boot");
-    fs = fs || fact_is (role, "data") || fact_is (role, "home")
-         || fact_is (role, "var");
+    fs = fs || fact_is (role, "data") || fact_is (role, "home") ||
+         fact_is (role, "var");
   }
   if (boot)
     return fail (f, "There is no root filesystem: this is the image of a"
-                 " boot partition.");
+                    " boot partition.");
   return fail (f, "There is no root filesystem: this is %s.",
                fs ? "a data disk" : "a disk without any filesystem");
 }
@@ -324,10 +339,10 @@ warn_gpt (struct image *img, struct finding_of_rule *f, struct err *e)
   if (strcmp (t->type, "gpt"))
     return ok (f);
   return fail (f, "The partition table is GPT: the pages on preparing an"
-               " image ask for MBR, and later versions refuse GPT.");
+                  " image ask for MBR, and later versions refuse GPT.");
 }
 
-/* --- the guest ------------------------------------------------------------------- */
+/* --- the guest ------------------------------------------------------- */
 
 static bool
 has_tool (const struct os *os, const char *format)
@@ -361,16 +376,18 @@ judge_virtio (struct image *img, struct finding_of_rule *f, struct err *e)
                 " /etc/initramfs-tools/modules\nupdate-initramfs -u -k %s",
                 kernel);
   else
-    buf_printf (&f->remedy, "dracut -f --add-drivers 'virtio_blk virtio_pci"
-                " virtio_net' /boot/initramfs-%s.img %s", kernel, kernel);
-  return fail (f, "The guest would not find its disk or network card: %s."
+    buf_printf (&f->remedy,
+                "dracut -f --add-drivers 'virtio_blk virtio_pci"
+                " virtio_net' /boot/initramfs-%s.img %s",
+                kernel, kernel);
+  return fail (f,
+               "The guest would not find its disk or network card: %s."
                " Rebuild the initramfs with virtio in it.",
                v->has.reason ? v->has.reason : "no virtio driver");
 }
 
 static int
-judge_cloud_init (struct image *img, struct finding_of_rule *f,
-                  struct err *e)
+judge_cloud_init (struct image *img, struct finding_of_rule *f, struct err *e)
 {
   const struct cloud_init *c;
   const struct guest *g;
@@ -385,14 +402,16 @@ judge_cloud_init (struct image *img, struct finding_of_rule *f,
     return -1;
   if ((r = by_fact (f, &c->installed, "yes")) != 1)
     return r;
-  buf_puts (&f->remedy, has_tool (os, "deb") ? "apt-get install cloud-init"
-                        : fact_is (&os->id, "sles")
-                                || (os->id.value
-                                    && strstr (os->id.value, "suse"))
-                            ? "zypper install cloud-init"
-                            : "yum install cloud-init");
-  return fail (f, "cloud-init is not installed%s%s. Install it, or import"
-               " with force.", c->installed.reason ? ": " : "",
+  buf_puts (&f->remedy,
+            has_tool (os, "deb") ? "apt-get install cloud-init"
+            : fact_is (&os->id, "sles") ||
+                    (os->id.value && strstr (os->id.value, "suse"))
+                ? "zypper install cloud-init"
+                : "yum install cloud-init");
+  return fail (f,
+               "cloud-init is not installed%s%s. Install it, or import"
+               " with force.",
+               c->installed.reason ? ": " : "",
                c->installed.reason ? c->installed.reason : "");
 }
 
@@ -418,7 +437,7 @@ judge_firmware (struct image *img, struct finding_of_rule *f, struct err *e)
   if (b->boot_code_unknown)
     return unknown (f, b->boot_code_unknown);
   return fail (f, "The disk boots by UEFI only; the instance starts by"
-               " BIOS.");
+                  " BIOS.");
 }
 
 static int
@@ -441,16 +460,16 @@ warn_boot_code (struct image *img, struct finding_of_rule *f, struct err *e)
   if (b->boot_code || b->esp)
     return ok (f);
   return fail (f, "The first sector of the disk holds no boot code: a BIOS"
-               " cannot start it.");
+                  " cannot start it.");
 }
 
 static int
 warn_distribution (struct image *img, struct finding_of_rule *f,
                    struct err *e)
 {
-  static const char *const listed[]
-      = { "centos", "ubuntu", "debian", "coreos", "opensuse", "sles",
-          "suse" };
+  static const char *const listed[] = { "centos", "ubuntu",   "debian",
+                                        "coreos", "opensuse", "sles",
+                                        "suse" };
   const struct guest *g;
   const struct os *os;
   int r = need_guest (img, f, &g, e);
@@ -466,7 +485,8 @@ warn_distribution (struct image *img, struct finding_of_rule *f,
   for (size_t i = 0; i < ARRAY_SIZE (listed); i++)
     if (!strncmp (os->id.value, listed[i], strlen (listed[i])))
       return ok (f);
-  return fail (f, "The distribution '%s' is not among those that are listed"
+  return fail (f,
+               "The distribution '%s' is not among those that are listed"
                " (CentOS, Ubuntu, Debian, CoreOS, openSUSE, SUSE).",
                os->id.value);
 }
@@ -490,8 +510,10 @@ warn_native_kernel (struct image *img, struct finding_of_rule *f,
   }
   if ((r = by_fact (f, &b->chosen->native, "yes")) != 1)
     return r;
-  return fail (f, "The kernel %s is not of the distribution's own packages;"
-               " a modified kernel may fail to import.", b->chosen->version);
+  return fail (f,
+               "The kernel %s is not of the distribution's own packages;"
+               " a modified kernel may fail to import.",
+               b->chosen->version);
 }
 
 /* 1: cloud-init is installed, and F is still to be judged. */
@@ -549,25 +571,25 @@ warn_datasource (struct image *img, struct finding_of_rule *f, struct err *e)
   if (!*c->datasources.value || strstr (c->datasources.value, "ConfigDrive"))
     return ok (f);
   return fail (f, "cloud-init's datasource_list does not have ConfigDrive,"
-               " which the provider serves.");
+                  " which the provider serves.");
 }
 
-#define DEFINE_OBSTACLE(function, member, text)                               \
-  static int function (struct image *img, struct finding_of_rule *f,          \
-                       struct err *e)                                         \
-  {                                                                           \
-    const struct obstacles *o;                                                \
-    const struct guest *g;                                                    \
-    int r = need_guest (img, f, &g, e);                                       \
-                                                                              \
-    if (!g)                                                                   \
-      return r;                                                               \
-    o = image_obstacles (img, e);                                             \
-    if (!o)                                                                   \
-      return -1;                                                              \
-    if ((r = by_fact (f, &o->member, "no")) != 1)                             \
-      return r;                                                               \
-    return fail (f, "%s", text);                                              \
+#define DEFINE_OBSTACLE(function, member, text)                              \
+  static int function (struct image *img, struct finding_of_rule *f,         \
+                       struct err *e)                                        \
+  {                                                                          \
+    const struct obstacles *o;                                               \
+    const struct guest *g;                                                   \
+    int r = need_guest (img, f, &g, e);                                      \
+                                                                             \
+    if (!g)                                                                  \
+      return r;                                                              \
+    o = image_obstacles (img, e);                                            \
+    if (!o)                                                                  \
+      return -1;                                                             \
+    if ((r = by_fact (f, &o->member, "no")) != 1)                            \
+      return r;                                                              \
+    return fail (f, "%s", text);                                             \
   }
 
 DEFINE_OBSTACLE (warn_device_names, root_by_device_name,
@@ -597,16 +619,22 @@ warn_conflicts (struct image *img, struct finding_of_rule *f, struct err *e)
     return -1;
   if ((r = by_fact (f, &os->conflicts, "")) != 1)
     return r;
-  return fail (f, "Tools of another virtualisation are installed (%s): remove"
-               " them.", os->conflicts.value);
+  return fail (f,
+               "Tools of another virtualisation are installed (%s): remove"
+               " them.",
+               os->conflicts.value);
 }
 
-/* --- the table ------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------- */
 
-static const char *const codes[]
-    = { "InvalidUrl",          "InvalidFormatSize",     "VirtioNotInstall",
-        "PartitionNotPresent", "CloudInitNotInstalled", "RootPartitionNotFound",
-        "InternalError",       NULL };
+static const char *const codes[] = { "InvalidUrl",
+                                     "InvalidFormatSize",
+                                     "VirtioNotInstall",
+                                     "PartitionNotPresent",
+                                     "CloudInitNotInstalled",
+                                     "RootPartitionNotFound",
+                                     "InternalError",
+                                     NULL };
 
 static const struct rule rules[] = {
   { "url", "a COS object that can be read", "InvalidUrl", "213/4945",
@@ -642,8 +670,7 @@ static const struct rule rules[] = {
   { "device-names", "UUID", NULL, "213/17814", warn_device_names },
   { "other-disks", "none in fstab", NULL, "213/17814", warn_other_disks },
   { "shadow", "normal permissions", NULL, "213/17814", warn_shadow },
-  { "first-boot", "cloud-init has not run", NULL, "213/12587",
-    warn_has_run },
+  { "first-boot", "cloud-init has not run", NULL, "213/12587", warn_has_run },
   { "conflicts", "no tools of other hypervisors", NULL, "213/17814",
     warn_conflicts },
   { NULL, NULL, NULL, NULL, NULL },

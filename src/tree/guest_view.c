@@ -20,13 +20,13 @@
 
 #include "tree/node.h"
 
-#define TAG_SHIFT 62
-#define TAG_FILES UINT64_C (2)
-#define TAG_ROOT UINT64_C (3)
-#define TAG_ODD UINT64_C (1)
-#define INO_MASK ((UINT64_C (1) << FS_INO_BITS) - 1)
-#define MAX_VOLUME 0x3fff
-#define MAX_DEPTH 63 /* this deep or deeper: links are not rewritten */
+#define TAG_SHIFT     62
+#define TAG_FILES     UINT64_C (2)
+#define TAG_ROOT      UINT64_C (3)
+#define TAG_ODD       UINT64_C (1)
+#define INO_MASK      ((UINT64_C (1) << FS_INO_BITS) - 1)
+#define MAX_VOLUME    0x3fff
+#define MAX_DEPTH     63   /* this deep or deeper: links are not rewritten */
 #define MAX_ODD_LINKS 4096 /* searched one by one */
 
 /* A guest's node, decoded. */
@@ -52,16 +52,16 @@ guest_is_id (node_id id)
 static node_id
 files_id (unsigned volume, uint64_t ino)
 {
-  return TAG_FILES << TAG_SHIFT | (uint64_t) volume << FS_INO_BITS
-         | (ino & INO_MASK);
+  return TAG_FILES << TAG_SHIFT | (uint64_t) volume << FS_INO_BITS |
+         (ino & INO_MASK);
 }
 
 static node_id
 root_id (unsigned depth, unsigned mount, uint64_t ino)
 {
-  return TAG_ROOT << TAG_SHIFT
-         | (uint64_t) MIN (depth, MAX_DEPTH) << (FS_INO_BITS + 8)
-         | (uint64_t) mount << FS_INO_BITS | (ino & INO_MASK);
+  return TAG_ROOT << TAG_SHIFT |
+         (uint64_t) MIN (depth, MAX_DEPTH) << (FS_INO_BITS + 8) |
+         (uint64_t) mount << FS_INO_BITS | (ino & INO_MASK);
 }
 
 static int
@@ -141,7 +141,7 @@ in_guest (struct err *e, const struct place *p)
   return err_in (e, "%s", p->root_view ? "root" : p->name);
 }
 
-/* --- files/ and root/ themselves -------------------------------------------------- */
+/* --- files/ and root/ themselves ------------------------------------- */
 
 static bool
 is_root_view (const struct node *n)
@@ -237,7 +237,7 @@ guest_root_attr (struct node *n, struct node_attr *ret, struct err *e)
   return 0;
 }
 
-/* --- ids below --------------------------------------------------------------------------- */
+/* --- ids below ------------------------------------------------------- */
 
 /* Does TARGET stay below the root when taken from a directory DEPTH deep,
  * whatever the links on its way lead to?  Climbing only at its start is
@@ -284,8 +284,8 @@ odd_id (struct tree *t, const struct odd_link *link, node_id *ret,
   LOCK_SCOPE (&t->lock);
 
   for (size_t i = 0; i < v->len; i++)
-    if (v->items[i].mount == link->mount && v->items[i].dir == link->dir
-        && v->items[i].ino == link->ino) {
+    if (v->items[i].mount == link->mount && v->items[i].dir == link->dir &&
+        v->items[i].ino == link->ino) {
       *ret = TAG_ODD << TAG_SHIFT | i;
       return 0;
     }
@@ -303,8 +303,7 @@ child_id (struct tree *t, const struct place *dir, struct vfs_node child,
           unsigned type, node_id *ret, struct err *e)
 {
   CLEANUP_BUF struct buf target = { 0 };
-  struct odd_link link
-      = { child.mount, dir->depth, dir->ino, child.ino };
+  struct odd_link link = { child.mount, dir->depth, dir->ino, child.ino };
 
   if (!dir->root_view) {
     *ret = files_id (dir->volume, child.ino);
@@ -349,8 +348,8 @@ guest_lookup (struct tree *t, node_id dir, const char *name, size_t len,
   if (lookup (&p, name, len, &child, e) == -1)
     return in_guest (e, &p);
   fs = p.root_view ? vfs_fs (p.vfs, child) : p.fs;
-  if (fs_stat (fs, child.ino, &st, e) == -1
-      || child_id (t, &p, child, (st.mode & S_IFMT) >> 12, &id, e) == -1)
+  if (fs_stat (fs, child.ino, &st, e) == -1 ||
+      child_id (t, &p, child, (st.mode & S_IFMT) >> 12, &id, e) == -1)
     return in_guest (e, &p);
   attr_of_stat (&st, id, ret);
   return 0;
@@ -391,13 +390,13 @@ emit (void *arg, const char *name, size_t len, uint64_t ino, unsigned type)
 
   if (l->dir->root_view) {
     /* A directory that something is mounted on is the mount's root. */
-    if ((type == DT_DIR || type == DT_UNKNOWN)
-        && vfs_lookup (l->dir->vfs, (struct vfs_node){ l->dir->mount,
-                                                       l->dir->ino },
-                       name, len, &child, l->err) == -1)
+    if ((type == DT_DIR || type == DT_UNKNOWN) &&
+        vfs_lookup (l->dir->vfs,
+                    (struct vfs_node){ l->dir->mount, l->dir->ino }, name,
+                    len, &child, l->err) == -1)
       err_clear (l->err);
-    if (type == DT_UNKNOWN
-        && fs_stat (vfs_fs (l->dir->vfs, child), child.ino, &st, l->err) == 0)
+    if (type == DT_UNKNOWN &&
+        fs_stat (vfs_fs (l->dir->vfs, child), child.ino, &st, l->err) == 0)
       type = (st.mode & S_IFMT) >> 12;
     err_clear (l->err);
   }
@@ -449,13 +448,13 @@ guest_readdir (struct tree *t, node_id dir, tree_dirent_fn fn, void *arg,
 
   if (decode (t, dir, &p, e) == -1)
     return -1;
-  if (fs_readdir (p.fs, p.ino, gather, &entries, e) == -1
-      || buf_check (&entries, e) == -1 || emit_all (&l, &entries) == -1)
+  if (fs_readdir (p.fs, p.ino, gather, &entries, e) == -1 ||
+      buf_check (&entries, e) == -1 || emit_all (&l, &entries) == -1)
     return in_guest (e, &p);
   return 0;
 }
 
-/* --- links ---------------------------------------------------------------------------------- */
+/* --- links ----------------------------------------------------------- */
 
 static void
 climb (struct buf *ret, unsigned depth, const char *path)
@@ -514,7 +513,8 @@ canonical (const struct vfs *v, const char *dir, const char *target,
 
 /* The path of the directory of an odd link: looked for from the root, since
  * filesystems do not tell a directory's parent.  It is as deep as the link's
- * id says, which bounds the search; such a link is read once in a lifetime. */
+ * id says, which bounds the search; such a link is read once in a lifetime.
+ */
 #define MAX_SEARCHED 1000000
 
 struct search {
@@ -584,8 +584,10 @@ search_below (struct search *s, uint64_t dir, unsigned depth,
   if (depth == 0)
     return dir == s->ino;
   if (s->searched > MAX_SEARCHED)
-    return err_set (s->err, ELOOP, "the link climbs, and its directory was"
-                    " not found among %d names", MAX_SEARCHED);
+    return err_set (s->err, ELOOP,
+                    "the link climbs, and its directory was"
+                    " not found among %d names",
+                    MAX_SEARCHED);
   if (fs_stat (s->fs, dir, &st, s->err) == -1)
     return -1;
   if (!S_ISDIR (st.mode))
@@ -608,8 +610,8 @@ path_of_dir (const struct vfs *v, unsigned mount, uint64_t ino,
 
   if (depth < m->depth)
     return err_set (e, EIO, "a directory lies above its filesystem");
-  if (mount > 0
-      && path_of_dir (v, m->parent, m->point, m->depth, ret, e) == -1)
+  if (mount > 0 &&
+      path_of_dir (v, m->parent, m->point, m->depth, ret, e) == -1)
     return -1;
   buf_puts (ret, "");
   if (buf_check (ret, e) == -1)
@@ -644,8 +646,8 @@ rewrite (const struct place *p, const char *target, struct buf *ret,
   case TARGET_CLIMBS_OUT:
     /* It climbs at its start only, beyond the root, which stays the root:
      * the same as the rest of it from there. */
-    while (!strncmp (target, "../", 3) || !strncmp (target, "./", 2)
-           || *target == '/')
+    while (!strncmp (target, "../", 3) || !strncmp (target, "./", 2) ||
+           *target == '/')
       target += *target == '/' ? 1 : target[1] == '.' ? 3 : 2;
     climb (ret, p->depth, strcmp (target, "..") ? target : "");
     return buf_check (ret, e);
@@ -679,7 +681,7 @@ guest_readlink (struct tree *t, node_id id, struct buf *ret, struct err *e)
   return rewrite (&p, buf_str (&target), ret, e) == -1 ? in_guest (e, &p) : 0;
 }
 
-/* --- data ------------------------------------------------------------------------------------ */
+/* --- data ------------------------------------------------------------ */
 
 int
 guest_xattrs (struct tree *t, node_id id, tree_xattr_fn fn, void *arg,

@@ -43,8 +43,8 @@ show_verdict (struct node *n, struct finding *f, struct err *e)
   if (!strcmp (r->verdict, "unknown")) {
     CLEANUP_BUF struct buf why = { 0 };
     for (size_t i = 0; i < r->n_rules; i++)
-      if (r->policy->rules[i].code && r->rules[i].result == RESULT_UNKNOWN
-          && !strstr (buf_str (&why), buf_str (&r->rules[i].reason)))
+      if (r->policy->rules[i].code && r->rules[i].result == RESULT_UNKNOWN &&
+          !strstr (buf_str (&why), buf_str (&r->rules[i].reason)))
         buf_printf (&why, "%s%s", why.len ? "; " : "",
                     buf_str (&r->rules[i].reason));
     return err_set (e, ENOTSUP, "%s", buf_str (&why));
@@ -52,14 +52,14 @@ show_verdict (struct node *n, struct finding *f, struct err *e)
   return show_text (f, r->verdict);
 }
 
-#define SHOW_LINES(function, make)                                            \
-  static int function (struct node *n, struct finding *f, struct err *e)      \
-  {                                                                           \
-    const struct policy_result *r = node_result (n, e);                       \
-    if (!r)                                                                   \
-      return -1;                                                              \
-    make (r, &f->text);                                                       \
-    return 0;                                                                 \
+#define SHOW_LINES(function, make)                                           \
+  static int function (struct node *n, struct finding *f, struct err *e)     \
+  {                                                                          \
+    const struct policy_result *r = node_result (n, e);                      \
+    if (!r)                                                                  \
+      return -1;                                                             \
+    make (r, &f->text);                                                      \
+    return 0;                                                                \
   }
 SHOW_LINES (show_errors, policy_errors)
 SHOW_LINES (show_warnings, policy_warnings)
@@ -141,7 +141,8 @@ static const struct node_def policy_rows[] = {
   LIST_ROW ("errors", show_errors,
             "the codes that fail; none for a requirement without a code"),
   COMPUTED_ROW ("codes", list_codes, code_row, "one file per error code"),
-  COMPUTED_ROW ("reasons", list_reasons, reason_row, "why, one file per error code"),
+  COMPUTED_ROW ("reasons", list_reasons, reason_row,
+                "why, one file per error code"),
   TEXT_ROW ("document", show_document,
             "the provider's document that the policy follows"),
   LIST_ROW ("warnings", show_warnings,
@@ -156,7 +157,9 @@ static const struct node_def policy_rows[] = {
 
 const struct node_def policy_dirs[] = {
   DIR_ROW ("<policy>", policy_rows, "one policy"),
-  { .name = "<alias>", .type = NODE_LINK, .not_reported = true,
+  { .name = "<alias>",
+    .type = NODE_LINK,
+    .not_reported = true,
     .help = "the default policy of a provider; default: of all" },
   END_ROWS,
 };
@@ -170,10 +173,10 @@ list_policies (struct node *n, struct err *e)
       return -1;
     for (size_t k = 0; k < i; k++)
       first = first && strcmp (policies[k]->provider, policies[i]->provider);
-    if (first
-        && node_add_link (n, policies[i]->provider, policies[i]->name, &policy_dirs[1],
-                          e) == -1)
+    if (first && node_add_link (n, policies[i]->provider, policies[i]->name,
+                                &policy_dirs[1], e) == -1)
       return -1;
   }
-  return node_add_link (n, "default", policies[0]->provider, &policy_dirs[1], e);
+  return node_add_link (n, "default", policies[0]->provider, &policy_dirs[1],
+                        e);
 }

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* --- nodes ------------------------------------------------------------------------ */
+/* --- nodes ----------------------------------------------------------- */
 
 struct image *
 node_image (const struct node *n)
@@ -177,15 +177,17 @@ node_expand (struct node *n, struct err *e)
   return lazy_get (&n->expanded, expand, n, e);
 }
 
-/* --- evidence/ ----------------------------------------------------------------------- */
+/* --- evidence/ ------------------------------------------------------- */
 
 static int show_evidence (struct node *n, struct finding *f, struct err *e);
 
-static const struct node_def evidence_dir
-    = { .name = "<evidence>", .type = NODE_DIR };
-static const struct node_def evidence_finding
-    = { .name = "<evidence>", .type = NODE_FINDING, .kind = VALUE_LIST,
-        .show = show_evidence, .not_reported = true };
+static const struct node_def evidence_dir = { .name = "<evidence>",
+                                              .type = NODE_DIR };
+static const struct node_def evidence_finding = { .name = "<evidence>",
+                                                  .type = NODE_FINDING,
+                                                  .kind = VALUE_LIST,
+                                                  .show = show_evidence,
+                                                  .not_reported = true };
 
 /* The children of N, a directory of evidence/ (or evidence/ itself, which
  * mirrors the top). */
@@ -200,8 +202,8 @@ list_evidence (struct node *n, struct err *e)
     return -1;
   for (size_t i = 0; i < of->children.len; i++) {
     struct node *twin = of->children.items[i];
-    if (twin->def->not_reported
-        || (twin->def->type != NODE_DIR && twin->def->type != NODE_FINDING))
+    if (twin->def->not_reported ||
+        (twin->def->type != NODE_DIR && twin->def->type != NODE_FINDING))
       continue;
     def = twin->def->type == NODE_DIR ? &evidence_dir : &evidence_finding;
     c = add_child (n, twin->name, def, twin->index, e);
@@ -228,7 +230,7 @@ show_evidence (struct node *n, struct finding *f, struct err *e)
   return 0;
 }
 
-/* --- evaluation ------------------------------------------------------------------------ */
+/* --- evaluation ------------------------------------------------------ */
 
 static int
 finding_unknown (struct finding *f, const char *reason)
@@ -272,7 +274,7 @@ node_evaluate (struct node *n, struct err *e)
   return lazy_get (&n->cell, evaluate, n, e) == 0 ? &n->value : NULL;
 }
 
-/* --- renderers' last lines ---------------------------------------------------------------- */
+/* --- renderers' last lines ------------------------------------------- */
 
 int
 show_text (struct finding *f, const char *text)
@@ -341,10 +343,11 @@ show_fact_lines (struct finding *f, const struct fact *fact, struct err *e)
   return show_fact_as (f, fact, show_lines, e);
 }
 
-/* --- the front's functions -------------------------------------------------------------------- */
+/* --- the front's functions ------------------------------------------- */
 
-static const struct node_def top_def
-    = { .name = "", .type = NODE_DIR, .children = tree_top };
+static const struct node_def top_def = { .name = "",
+                                         .type = NODE_DIR,
+                                         .children = tree_top };
 
 static size_t
 count_policies (void)
@@ -478,8 +481,11 @@ own_mode (const struct node *n)
 static int
 own_attr (struct node *n, struct node_attr *ret, struct err *e)
 {
-  struct node_attr a = { .id = n->id, .mode = own_mode (n), .nlink = 1,
-                         .blksize = 4096, .own = true };
+  struct node_attr a = { .id = n->id,
+                         .mode = own_mode (n),
+                         .nlink = 1,
+                         .blksize = 4096,
+                         .own = true };
   struct block *b;
 
   if (S_ISDIR (a.mode))
@@ -623,21 +629,19 @@ tree_xattrs (struct tree *t, node_id id, tree_xattr_fn fn, void *arg,
     return guest_xattrs (t, id, fn, arg, e);
   if (!(n = node_of (t, id, e)))
     return -1;
-  if (n->def->type == NODE_GUEST && guest_root_ready (n)
-      && guest_id_of (n, &below, e) == 0 && below)
+  if (n->def->type == NODE_GUEST && guest_root_ready (n) &&
+      guest_id_of (n, &below, e) == 0 && below)
     return guest_xattrs (t, below, fn, arg, e);
   err_clear (e);
   /* Asking for the attribute must not evaluate: indexers ask for all. */
-  if (n->def->type == NODE_FINDING && !n->def->is_volatile
-      && lazy_ready (&n->cell) && n->value.reason)
-    fn (arg, "user.xrayfs.reason", n->value.reason,
-        strlen (n->value.reason));
+  if (n->def->type == NODE_FINDING && !n->def->is_volatile &&
+      lazy_ready (&n->cell) && n->value.reason)
+    fn (arg, "user.xrayfs.reason", n->value.reason, strlen (n->value.reason));
   return 0;
 }
 
 int
-tree_read_finding (struct tree *t, node_id id, struct buf *ret,
-                   struct err *e)
+tree_read_finding (struct tree *t, node_id id, struct buf *ret, struct err *e)
 {
   struct node *n = guest_is_id (id) ? NULL : node_of (t, id, e);
   struct finding now = { 0 };
@@ -659,8 +663,8 @@ tree_read_finding (struct tree *t, node_id id, struct buf *ret,
 
 /* At the end of the disk a read is short, as on a disk. */
 static int
-read_block (struct block *b, void *buf, size_t len, uint64_t off,
-            size_t *ret, struct err *e)
+read_block (struct block *b, void *buf, size_t len, uint64_t off, size_t *ret,
+            struct err *e)
 {
   if (off >= b->size) {
     *ret = 0;
@@ -714,7 +718,7 @@ tree_path (struct tree *t, node_id id, struct buf *ret)
   buf_puts (ret, n ? n->path : "a file of the guest");
 }
 
-/* --- paths -------------------------------------------------------------------------------------- */
+/* --- paths ----------------------------------------------------------- */
 
 static int
 walk (struct tree *t, node_id from, const char *path, unsigned links,
@@ -737,8 +741,8 @@ walk (struct tree *t, node_id from, const char *path, unsigned links,
       CLEANUP_BUF struct buf target = { 0 };
       if (links == 0)
         return err_set (e, ELOOP, "too many links");
-      if (tree_readlink (t, a.id, &target, e) == -1
-          || walk (t, dir, buf_str (&target), links - 1, &a, e) == -1)
+      if (tree_readlink (t, a.id, &target, e) == -1 ||
+          walk (t, dir, buf_str (&target), links - 1, &a, e) == -1)
         return -1;
     }
   }

@@ -36,30 +36,43 @@ enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_LIST };
 struct node_def {
   const char *name; /* NULL ends a table; "<x>" stands for computed names */
   enum node_type type;
-  enum value_kind kind;             /* NODE_FINDING: for report.json */
-  const struct node_def *children;  /* NODE_DIR: fixed rows */
+  enum value_kind kind;            /* NODE_FINDING: for report.json */
+  const struct node_def *children; /* NODE_DIR: fixed rows */
   int (*list) (struct node *, struct err *); /* computed rows: node_add */
   const struct node_def *below; /* what LIST adds, for the manual */
   int (*show) (struct node *, struct finding *, struct err *);
-  bool is_volatile;   /* evaluated at each open */
-  bool not_reported;  /* left out of reports and exports */
+  bool is_volatile;  /* evaluated at each open */
+  bool not_reported; /* left out of reports and exports */
   const char *help;
 };
 
-#define DIR_ROW(n, rows, ...)                                                 \
-  { .name = n, .type = NODE_DIR, .children = rows, .help = __VA_ARGS__ }
-#define COMPUTED_ROW(n, list_fn, rows, ...)                                   \
-  { .name = n, .type = NODE_DIR, .list = list_fn, .below = rows,              \
-    .help = __VA_ARGS__ }
-#define TEXT_ROW(n, show_fn, ...)                                             \
-  { .name = n, .type = NODE_FINDING, .show = show_fn, .help = __VA_ARGS__ }
-#define NUMBER_ROW(n, show_fn, ...)                                           \
-  { .name = n, .type = NODE_FINDING, .kind = VALUE_NUMBER,                    \
-    .show = show_fn, .help = __VA_ARGS__ }
-#define LIST_ROW(n, show_fn, ...)                                             \
-  { .name = n, .type = NODE_FINDING, .kind = VALUE_LIST, .show = show_fn,     \
-    .help = __VA_ARGS__ }
-#define END_ROWS { .name = NULL }
+#define DIR_ROW(n, rows, ...)                                                \
+  {                                                                          \
+    .name = n, .type = NODE_DIR, .children = rows, .help = __VA_ARGS__       \
+  }
+#define COMPUTED_ROW(n, list_fn, rows, ...)                                  \
+  {                                                                          \
+    .name = n, .type = NODE_DIR, .list = list_fn, .below = rows,             \
+    .help = __VA_ARGS__                                                      \
+  }
+#define TEXT_ROW(n, show_fn, ...)                                            \
+  {                                                                          \
+    .name = n, .type = NODE_FINDING, .show = show_fn, .help = __VA_ARGS__    \
+  }
+#define NUMBER_ROW(n, show_fn, ...)                                          \
+  {                                                                          \
+    .name = n, .type = NODE_FINDING, .kind = VALUE_NUMBER, .show = show_fn,  \
+    .help = __VA_ARGS__                                                      \
+  }
+#define LIST_ROW(n, show_fn, ...)                                            \
+  {                                                                          \
+    .name = n, .type = NODE_FINDING, .kind = VALUE_LIST, .show = show_fn,    \
+    .help = __VA_ARGS__                                                      \
+  }
+#define END_ROWS                                                             \
+  {                                                                          \
+    .name = NULL                                                             \
+  }
 
 DEFINE_VEC (node_vec, struct node *)
 
@@ -95,7 +108,7 @@ struct policy_cell {
 
 struct tree {
   struct image *image;
-  pthread_mutex_t lock; /* over nodes and odd_links */
+  pthread_mutex_t lock;  /* over nodes and odd_links */
   struct node_vec nodes; /* id - 1 */
   struct odd_link_vec odd_links;
   struct policy_cell *policy_cells; /* one per policy */
@@ -104,7 +117,7 @@ struct tree {
 
 extern const struct node_def tree_top[];
 
-/* --- for rows ------------------------------------------------------------------- */
+/* --- for rows -------------------------------------------------------- */
 
 struct image *node_image (const struct node *n);
 /* The volume whose directory N is in. */
@@ -127,7 +140,7 @@ int show_fact (struct finding *f, const struct fact *fact, struct err *e);
 int show_fact_lines (struct finding *f, const struct fact *fact,
                      struct err *e);
 
-/* --- for the report --------------------------------------------------------------- */
+/* --- for the report -------------------------------------------------- */
 
 /* Makes the children of a directory; they stay. */
 int node_expand (struct node *n, struct err *e) must_check;
@@ -135,7 +148,7 @@ int node_expand (struct node *n, struct err *e) must_check;
 const struct finding *node_evaluate (struct node *n, struct err *e);
 struct node *tree_node (struct tree *t, const char *path, struct err *e);
 
-/* --- guest views (guest_view.c) --------------------------------------------------- */
+/* --- guest views (guest_view.c) -------------------------------------- */
 
 bool guest_is_id (node_id id);
 bool guest_root_ready (const struct node *n);
@@ -158,7 +171,7 @@ int guest_map (struct tree *t, node_id id, uint64_t off, uint64_t len,
  * nothing (no filesystem, no operating system). */
 int guest_id_of (struct node *n, node_id *ret, struct err *e);
 
-/* --- tables of other files ---------------------------------------------------------- */
+/* --- tables of other files ------------------------------------------- */
 
 int list_image_rows (struct node *n, struct err *e);
 int list_partitions (struct node *n, struct err *e);

@@ -5,7 +5,7 @@
 
 #include "tree/node.h"
 
-/* --- os/ ------------------------------------------------------------------------------ */
+/* --- os/ ------------------------------------------------------------- */
 
 static int
 show_family (struct node *n, struct finding *f, struct err *e)
@@ -15,11 +15,11 @@ show_family (struct node *n, struct finding *f, struct err *e)
   return g ? show_fact (f, &g->family, e) : -1;
 }
 
-#define SHOW_OS(function, member, show)                                       \
-  static int function (struct node *n, struct finding *f, struct err *e)      \
-  {                                                                           \
-    const struct os *os = image_os (node_image (n), e);                       \
-    return os ? show (f, &os->member, e) : -1;                                \
+#define SHOW_OS(function, member, show)                                      \
+  static int function (struct node *n, struct finding *f, struct err *e)     \
+  {                                                                          \
+    const struct os *os = image_os (node_image (n), e);                      \
+    return os ? show (f, &os->member, e) : -1;                               \
   }
 SHOW_OS (show_id, id, show_fact)
 SHOW_OS (show_name, name, show_fact)
@@ -54,9 +54,8 @@ check_unresolved (struct image *img, const char *fstab, struct err *e)
   size_t n;
 
   for (const char *p = fstab; *p; p += strcspn (p, "\n"), p += *p == '\n')
-    unresolved = unresolved || !strncmp (p, "UUID=", 5)
-                 || !strncmp (p, "LABEL=", 6)
-                 || !strncmp (p, "/dev/disk/", 10);
+    unresolved = unresolved || !strncmp (p, "UUID=", 5) ||
+                 !strncmp (p, "LABEL=", 6) || !strncmp (p, "/dev/disk/", 10);
   if (!unresolved)
     return 0;
   if (image_volumes (img, &v, &n, e) == -1)
@@ -96,18 +95,18 @@ show_others (struct node *n, struct finding *f, struct err *e)
   return show_lines (f, buf_str (&g->others));
 }
 
-#define SHOW_BOOT(function, member)                                           \
-  static int function (struct node *n, struct finding *f, struct err *e)      \
-  {                                                                           \
-    const struct boot *b = image_boot (node_image (n), e);                    \
-    return b ? show_fact (f, &b->member, e) : -1;                             \
+#define SHOW_BOOT(function, member)                                          \
+  static int function (struct node *n, struct finding *f, struct err *e)     \
+  {                                                                          \
+    const struct boot *b = image_boot (node_image (n), e);                   \
+    return b ? show_fact (f, &b->member, e) : -1;                            \
   }
 SHOW_BOOT (show_firmware, firmware)
 SHOW_BOOT (show_bootloader, bootloader)
 SHOW_BOOT (show_default_kernel, default_kernel)
 SHOW_BOOT (show_cmdline, cmdline)
 
-/* --- os/kernels/<version>/ --------------------------------------------------------------- */
+/* --- os/kernels/<version>/ ------------------------------------------- */
 
 static const struct kernel *
 node_kernel (struct node *n, struct err *e)
@@ -117,11 +116,11 @@ node_kernel (struct node *n, struct err *e)
   return b && n->index < b->n_kernels ? &b->kernels[n->index] : NULL;
 }
 
-#define SHOW_KERNEL(function, member)                                         \
-  static int function (struct node *n, struct finding *f, struct err *e)      \
-  {                                                                           \
-    const struct kernel *k = node_kernel (n, e);                              \
-    return k ? show_text (f, k->member) : -1;                                 \
+#define SHOW_KERNEL(function, member)                                        \
+  static int function (struct node *n, struct finding *f, struct err *e)     \
+  {                                                                          \
+    const struct kernel *k = node_kernel (n, e);                             \
+    return k ? show_text (f, k->member) : -1;                                \
   }
 SHOW_KERNEL (show_kernel_image, image)
 SHOW_KERNEL (show_kernel_config, config)
@@ -204,7 +203,8 @@ const struct node_def os_rows[] = {
   TEXT_ROW ("bootloader", show_bootloader, "grub2, extlinux, ..."),
   TEXT_ROW ("default_kernel", show_default_kernel,
             "version of the kernel that starts by default"),
-  COMPUTED_ROW ("kernels", list_kernels, kernel_dirs, "one directory per kernel"),
+  COMPUTED_ROW ("kernels", list_kernels, kernel_dirs,
+                "one directory per kernel"),
   TEXT_ROW ("cmdline", show_cmdline, "kernel command line of the default"),
   LIST_ROW ("fstab", show_fstab, "fstab, devices resolved, one a line"),
   TEXT_ROW ("init", show_init, "systemd, upstart, sysvinit or openrc"),
@@ -215,7 +215,7 @@ const struct node_def os_rows[] = {
   END_ROWS,
 };
 
-/* --- virtio/ --------------------------------------------------------------------------------- */
+/* --- virtio/ --------------------------------------------------------- */
 
 int
 show_has_virtio (struct node *n, struct finding *f, struct err *e)
@@ -247,23 +247,30 @@ const struct node_def virtio_rows[] = {
   END_ROWS,
 };
 
-/* --- cloud_init_info/ -------------------------------------------------------------------------- */
+/* --- cloud_init_info/ ------------------------------------------------ */
 
-#define SHOW_CLOUD(function, member, show)                                    \
-  int function (struct node *n, struct finding *f, struct err *e)             \
-  {                                                                           \
-    const struct cloud_init *c = image_cloud_init (node_image (n), e);        \
-    return c ? show (f, &c->member, e) : -1;                                  \
+int
+show_cloud_init (struct node *n, struct finding *f, struct err *e)
+{
+  const struct cloud_init *c = image_cloud_init (node_image (n), e);
+
+  return c ? show_fact (f, &c->would_run, e) : -1;
+}
+
+#define SHOW_CLOUD(function, member, show)                                   \
+  static int function (struct node *n, struct finding *f, struct err *e)     \
+  {                                                                          \
+    const struct cloud_init *c = image_cloud_init (node_image (n), e);       \
+    return c ? show (f, &c->member, e) : -1;                                 \
   }
-SHOW_CLOUD (show_cloud_init, would_run, show_fact)
-static SHOW_CLOUD (show_installed, installed, show_fact)
-static SHOW_CLOUD (show_flavour, flavour, show_fact)
-static SHOW_CLOUD (show_cloud_version, version, show_fact)
-static SHOW_CLOUD (show_installed_as, installed_as, show_fact)
-static SHOW_CLOUD (show_enabled, enabled, show_fact)
-static SHOW_CLOUD (show_disabled_by, disabled_by, show_fact)
-static SHOW_CLOUD (show_datasources, datasources, show_fact_lines)
-static SHOW_CLOUD (show_config_files, config_files, show_fact_lines)
+SHOW_CLOUD (show_installed, installed, show_fact)
+SHOW_CLOUD (show_flavour, flavour, show_fact)
+SHOW_CLOUD (show_cloud_version, version, show_fact)
+SHOW_CLOUD (show_installed_as, installed_as, show_fact)
+SHOW_CLOUD (show_enabled, enabled, show_fact)
+SHOW_CLOUD (show_disabled_by, disabled_by, show_fact)
+SHOW_CLOUD (show_datasources, datasources, show_fact_lines)
+SHOW_CLOUD (show_config_files, config_files, show_fact_lines)
 
 const struct node_def cloud_init_rows[] = {
   TEXT_ROW ("installed", show_installed,

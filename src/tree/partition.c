@@ -21,14 +21,14 @@ node_volume (const struct node *n, struct err *e)
   return v[n->index];
 }
 
-/* --- from the partition table ----------------------------------------------------- */
+/* --- from the partition table ---------------------------------------- */
 
-#define SHOW_PARTITION(function, expression)                                  \
-  static int function (struct node *n, struct finding *f, struct err *e)      \
-  {                                                                           \
-    struct volume *v = node_volume (n, e);                                    \
-    const struct partition *p = v ? volume_partition (v) : NULL;              \
-    return p ? expression : -1;                                               \
+#define SHOW_PARTITION(function, expression)                                 \
+  static int function (struct node *n, struct finding *f, struct err *e)     \
+  {                                                                          \
+    struct volume *v = node_volume (n, e);                                   \
+    const struct partition *p = v ? volume_partition (v) : NULL;             \
+    return p ? expression : -1;                                              \
   }
 SHOW_PARTITION (show_start, show_number (f, p->start))
 SHOW_PARTITION (show_size, show_number (f, p->size))
@@ -52,7 +52,7 @@ show_flags (struct node *n, struct finding *f, struct err *e)
   return 0;
 }
 
-/* --- from the superblock ------------------------------------------------------------- */
+/* --- from the superblock --------------------------------------------- */
 
 static const struct superblock *
 node_superblock (struct node *n, struct err *e)
@@ -62,11 +62,11 @@ node_superblock (struct node *n, struct err *e)
   return v ? volume_superblock (v, e) : NULL;
 }
 
-#define SHOW_SUPERBLOCK(function, member)                                     \
-  static int function (struct node *n, struct finding *f, struct err *e)      \
-  {                                                                           \
-    const struct superblock *s = node_superblock (n, e);                      \
-    return s ? show_text (f, s->member) : -1;                                 \
+#define SHOW_SUPERBLOCK(function, member)                                    \
+  static int function (struct node *n, struct finding *f, struct err *e)     \
+  {                                                                          \
+    const struct superblock *s = node_superblock (n, e);                     \
+    return s ? show_text (f, s->member) : -1;                                \
   }
 SHOW_SUPERBLOCK (show_fs_uuid, uuid)
 SHOW_SUPERBLOCK (show_fs_version, version)
@@ -119,7 +119,7 @@ show_filesystem (struct node *n, struct finding *f, struct err *e)
   return show_text (f, s->type);
 }
 
-/* --- from the filesystem itself ------------------------------------------------------- */
+/* --- from the filesystem itself -------------------------------------- */
 
 /* 1: *RET; 0: there is no filesystem to ask (an absent value). */
 static int
@@ -130,8 +130,8 @@ node_fs_info (struct node *n, const struct fs_info **ret, struct err *e)
 
   if (!s)
     return -1;
-  if (!strcmp (s->type, "none") || !strcmp (s->type, "swap")
-      || volume_partition (v)->extended)
+  if (!strcmp (s->type, "none") || !strcmp (s->type, "swap") ||
+      volume_partition (v)->extended)
     return 0;
   *ret = volume_fs_info (v, e);
   return *ret ? 1 : -1;
@@ -145,12 +145,12 @@ show_known (struct finding *f, uint64_t number, struct err *e)
   return show_number (f, number);
 }
 
-#define SHOW_FS(function, expression)                                         \
-  static int function (struct node *n, struct finding *f, struct err *e)      \
-  {                                                                           \
-    const struct fs_info *i;                                                  \
-    int r = node_fs_info (n, &i, e);                                          \
-    return r == -1 ? -1 : r == 0 ? show_text (f, NULL) : expression;          \
+#define SHOW_FS(function, expression)                                        \
+  static int function (struct node *n, struct finding *f, struct err *e)     \
+  {                                                                          \
+    const struct fs_info *i;                                                 \
+    int r = node_fs_info (n, &i, e);                                         \
+    return r == -1 ? -1 : r == 0 ? show_text (f, NULL) : expression;         \
   }
 SHOW_FS (show_fs_size, show_known (f, i->size, e))
 SHOW_FS (show_fs_used, show_known (f, i->used, e))
@@ -191,9 +191,13 @@ static const struct node_def partition_rows[] = {
   TEXT_ROW ("role", show_role,
             "root, boot, esp, bios-boot, swap, home, var, lvm, recovery,"
             " data or unknown"),
-  { .name = "raw", .type = NODE_BYTES, .not_reported = true,
+  { .name = "raw",
+    .type = NODE_BYTES,
+    .not_reported = true,
     .help = "the partition's bytes" },
-  { .name = "files", .type = NODE_GUEST, .not_reported = true,
+  { .name = "files",
+    .type = NODE_GUEST,
+    .not_reported = true,
     .help = "its files, read-only: modes, owners, times, links, xattrs and"
             " holes as they are" },
   END_ROWS,
@@ -213,9 +217,8 @@ list_partitions (struct node *n, struct err *e)
   if (image_volumes (node_image (n), &v, &count, e) == -1)
     return -1;
   for (size_t i = 0; i < count; i++)
-    if (node_add (n, strrchr (volume_name (v[i]), '/') + 1, partition_dirs,
-                  i, e)
-        == -1)
+    if (node_add (n, strrchr (volume_name (v[i]), '/') + 1, partition_dirs, i,
+                  e) == -1)
       return -1;
   return 0;
 }

@@ -13,8 +13,8 @@
 static bool
 is_reported (const struct node *n)
 {
-  return !n->def->not_reported
-         && (n->def->type == NODE_DIR || n->def->type == NODE_FINDING);
+  return !n->def->not_reported &&
+         (n->def->type == NODE_DIR || n->def->type == NODE_FINDING);
 }
 
 /* The children of N; a directory that cannot be computed has none (problems
@@ -30,7 +30,7 @@ expand_for_report (struct node *n, struct err *e)
   return 1;
 }
 
-/* --- JSON ----------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------ */
 
 static json_object *
 json_lines (const char *text)
@@ -91,14 +91,14 @@ cleanup_json (json_object **o)
 int
 show_report_json (struct node *n, struct finding *f, struct err *e)
 {
-  __attribute__ ((cleanup (cleanup_json))) json_object *top
-      = json_object_new_object ();
+  __attribute__ ((cleanup (cleanup_json))) json_object *top =
+      json_object_new_object ();
   CLEANUP_BUF struct buf problems = { 0 };
   struct node *root = n->parent;
 
   for (size_t i = 0; i < root->children.len; i++)
-    if (is_reported (root->children.items[i])
-        && json_node (root->children.items[i], top, e) == -1)
+    if (is_reported (root->children.items[i]) &&
+        json_node (root->children.items[i], top, e) == -1)
       return -1;
   image_problems (node_image (n), &problems);
   json_object_object_add (top, "problems", json_lines (buf_str (&problems)));
@@ -107,7 +107,7 @@ show_report_json (struct node *n, struct finding *f, struct err *e)
              top, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
-/* --- text ------------------------------------------------------------------------------- */
+/* --- text ------------------------------------------------------------ */
 
 /* The first line of a finding, in TO. */
 static int
@@ -155,8 +155,8 @@ summary (struct tree *t, struct buf *to, struct err *e)
                { "cloud-init", "cloud_init" } };
   char value[256], size[32];
 
-  if (line_of (t, "format", value, sizeof value, e) == -1
-      || line_of (t, "virtual_size", size, sizeof size, e) == -1)
+  if (line_of (t, "format", value, sizeof value, e) == -1 ||
+      line_of (t, "virtual_size", size, sizeof size, e) == -1)
     return -1;
   buf_printf (to, "%s\n\n%-18s%s, ", image_path (t->image), "Image", value);
   add_size (to, size);
@@ -298,8 +298,8 @@ show_report_text (struct node *n, struct finding *f, struct err *e)
       return -1;
   buf_puts (to, "\nAll findings\n\n");
   for (size_t i = 0; i < root->children.len; i++)
-    if (is_reported (root->children.items[i])
-        && all_findings (root->children.items[i], to, e) == -1)
+    if (is_reported (root->children.items[i]) &&
+        all_findings (root->children.items[i], to, e) == -1)
       return -1;
   image_problems (node_image (n), &problems);
   if (problems.len)

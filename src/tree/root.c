@@ -6,13 +6,13 @@
 
 #include "tree/node.h"
 
-/* --- image/ ------------------------------------------------------------------------- */
+/* --- image/ ---------------------------------------------------------- */
 
-#define SHOW_INFO(function, expression)                                       \
-  static int function (struct node *n, struct finding *f, struct err *e)      \
-  {                                                                           \
-    const struct block_info *i = image_info (node_image (n), e);              \
-    return i ? expression : -1;                                               \
+#define SHOW_INFO(function, expression)                                      \
+  static int function (struct node *n, struct finding *f, struct err *e)     \
+  {                                                                          \
+    const struct block_info *i = image_info (node_image (n), e);             \
+    return i ? expression : -1;                                              \
   }
 SHOW_INFO (show_subformat, show_text (f, i->subformat))
 SHOW_INFO (show_version, show_text (f, i->version))
@@ -63,40 +63,43 @@ enum image_row {
 const struct node_def image_rows[] = {
   [ROW_SUBFORMAT] = TEXT_ROW ("subformat", show_subformat,
                               "variant of the container format"),
-  [ROW_VERSION] = TEXT_ROW ("version", show_version,
-                            "version of the container format"),
+  [ROW_VERSION] =
+      TEXT_ROW ("version", show_version, "version of the container format"),
   [ROW_CLUSTER_SIZE] = NUMBER_ROW ("cluster_size", show_cluster_size,
                                    "bytes of the unit of allocation"),
-  [ROW_COMPRESSION]
-  = TEXT_ROW ("compression", show_compression,
-              "what compressed clusters are compressed with"),
+  [ROW_COMPRESSION] =
+      TEXT_ROW ("compression", show_compression,
+                "what compressed clusters are compressed with"),
   [ROW_ENCRYPTED] = TEXT_ROW ("encrypted", show_encrypted,
                               "no, or the encryption: aes, luks"),
   [ROW_BACKING_FILE] = TEXT_ROW ("backing_file", show_backing_file,
                                  "backing file as the image names it"),
   [ROW_BACKING_FORMAT] = TEXT_ROW ("backing_format", show_backing_format,
                                    "format of the backing file"),
-  [ROW_BACKING_CHAIN]
-  = LIST_ROW ("backing_chain", show_backing_chain,
-              "the backing files, resolved, the nearest first"),
+  [ROW_BACKING_CHAIN] =
+      LIST_ROW ("backing_chain", show_backing_chain,
+                "the backing files, resolved, the nearest first"),
   [ROW_DATA_FILE] = TEXT_ROW ("data_file", show_data_file,
                               "external data file as the image names it"),
   [ROW_EXTENT_FILES] = LIST_ROW ("extent_files", show_extent_files,
                                  "the files that hold the data"),
-  [ROW_SNAPSHOTS]
-  = LIST_ROW ("snapshots", show_snapshots,
-              "internal snapshots: id, name, size, date; tab-separated"),
-  [ROW_FEATURES] = LIST_ROW ("features", show_features,
-                             "feature words of the container"),
+  [ROW_SNAPSHOTS] =
+      LIST_ROW ("snapshots", show_snapshots,
+                "internal snapshots: id, name, size, date; tab-separated"),
+  [ROW_FEATURES] =
+      LIST_ROW ("features", show_features, "feature words of the container"),
   [ROW_CREATOR] = TEXT_ROW ("creator", show_creator,
                             "the program that wrote the container"),
-  [ROW_ALLOCATED]
-  = NUMBER_ROW ("allocated", show_allocated,
-                "bytes of guest data present in the container"),
-  [ROW_BYTES_READ]
-  = { .name = "bytes_read", .type = NODE_FINDING, .kind = VALUE_NUMBER,
-      .show = show_bytes_read, .is_volatile = true, .not_reported = true,
-      .help = "bytes read from the image so far" },
+  [ROW_ALLOCATED] =
+      NUMBER_ROW ("allocated", show_allocated,
+                  "bytes of guest data present in the container"),
+  [ROW_BYTES_READ] = { .name = "bytes_read",
+                       .type = NODE_FINDING,
+                       .kind = VALUE_NUMBER,
+                       .show = show_bytes_read,
+                       .is_volatile = true,
+                       .not_reported = true,
+                       .help = "bytes read from the image so far" },
   END_ROWS,
 };
 
@@ -126,29 +129,30 @@ list_image_rows (struct node *n, struct err *e)
     [ROW_BYTES_READ] = true,
   };
   for (size_t k = 0; k < ARRAY_SIZE (there); k++)
-    if (there[k]
-        && node_add (n, image_rows[k].name, &image_rows[k], 0, e) == -1)
+    if (there[k] &&
+        node_add (n, image_rows[k].name, &image_rows[k], 0, e) == -1)
       return -1;
   return 0;
 }
 
-/* --- the top ---------------------------------------------------------------------------- */
+/* --- the top --------------------------------------------------------- */
 
 static int
 show_readme (struct node *n unused_arg, struct finding *f,
              struct err *e unused_arg)
 {
   return show_lines (
-      f, "This directory shows what is inside a disk image, read-only.\n"
-         "Each file holds one finding; it is computed when it is opened.\n"
-         "Before that its size reads 0, as in /proc: use cat, not test -s.\n"
-         "Start with: format, has_virtio, cloud_init, os/name.\n"
-         "Would the cloud take it?  import/default/verdict, errors, reasons/.\n"
-         "unknown means: could not look; why is in evidence/<same path>.\n"
-         "partitions/N/files/ and root/ hold the guest's own files.\n"
-         "disk is the whole virtual disk; partitions/N/raw one partition.\n"
-         "report.txt tells everything, report.json the same for programs.\n"
-         "All of it is documented in xrayfs(5).\n");
+      f,
+      "This directory shows what is inside a disk image, read-only.\n"
+      "Each file holds one finding; it is computed when it is opened.\n"
+      "Before that its size reads 0, as in /proc: use cat, not test -s.\n"
+      "Start with: format, has_virtio, cloud_init, os/name.\n"
+      "Would the cloud take it?  import/default/verdict, errors, reasons/.\n"
+      "unknown means: could not look; why is in evidence/<same path>.\n"
+      "partitions/N/files/ and root/ hold the guest's own files.\n"
+      "disk is the whole virtual disk; partitions/N/raw one partition.\n"
+      "report.txt tells everything, report.json the same for programs.\n"
+      "All of it is documented in xrayfs(5).\n");
 }
 
 static int
@@ -252,8 +256,11 @@ show_source (struct node *n, struct finding *f, struct err *e unused_arg)
 }
 
 const struct node_def tree_top[] = {
-  { .name = "README", .type = NODE_FINDING, .kind = VALUE_LIST,
-    .show = show_readme, .not_reported = true,
+  { .name = "README",
+    .type = NODE_FINDING,
+    .kind = VALUE_LIST,
+    .show = show_readme,
+    .not_reported = true,
     .help = "how to read this directory, in ten lines" },
   TEXT_ROW ("format", show_format,
             "the container alone: raw, qcow2, ...; an ISO or a zip is raw"),
@@ -285,29 +292,49 @@ const struct node_def tree_top[] = {
   TEXT_ROW ("cloud_init", show_cloud_init,
             "yes, no or unknown: would cloud-init run at first boot"),
   DIR_ROW ("cloud_init_info", cloud_init_rows, "what is known of cloud-init"),
-  { .name = "root", .type = NODE_GUEST, .not_reported = true,
+  { .name = "root",
+    .type = NODE_GUEST,
+    .not_reported = true,
     .help = "the guest's own file tree: its root filesystem with its fstab"
             " composed in; empty without an operating system" },
   COMPUTED_ROW ("import", list_policies, policy_dirs,
                 "verdicts, one directory per policy"),
-  { .name = "evidence", .type = NODE_DIR, .list = list_evidence,
+  { .name = "evidence",
+    .type = NODE_DIR,
+    .list = list_evidence,
     .not_reported = true,
     .help = "mirrors the findings: what was looked at, where, and what was"
             " there" },
-  { .name = "problems", .type = NODE_FINDING, .kind = VALUE_LIST,
-    .show = show_problems, .is_volatile = true, .not_reported = true,
+  { .name = "problems",
+    .type = NODE_FINDING,
+    .kind = VALUE_LIST,
+    .show = show_problems,
+    .is_volatile = true,
+    .not_reported = true,
     .help = "every problem met so far, one a line: path: reason" },
-  { .name = "progress", .type = NODE_FINDING, .kind = VALUE_LIST,
-    .show = show_progress, .is_volatile = true, .not_reported = true,
+  { .name = "progress",
+    .type = NODE_FINDING,
+    .kind = VALUE_LIST,
+    .show = show_progress,
+    .is_volatile = true,
+    .not_reported = true,
     .help = "findings being computed now, one a line: path done total, in"
             " bytes; empty when idle" },
-  { .name = "report.txt", .type = NODE_FINDING, .kind = VALUE_LIST,
-    .show = show_report_text, .not_reported = true,
+  { .name = "report.txt",
+    .type = NODE_FINDING,
+    .kind = VALUE_LIST,
+    .show = show_report_text,
+    .not_reported = true,
     .help = "everything, for people" },
-  { .name = "report.json", .type = NODE_FINDING, .kind = VALUE_LIST,
-    .show = show_report_json, .not_reported = true,
+  { .name = "report.json",
+    .type = NODE_FINDING,
+    .kind = VALUE_LIST,
+    .show = show_report_json,
+    .not_reported = true,
     .help = "everything, for programs" },
-  { .name = "disk", .type = NODE_BYTES, .not_reported = true,
+  { .name = "disk",
+    .type = NODE_BYTES,
+    .not_reported = true,
     .help = "the virtual disk, raw: sparse, seekable with SEEK_HOLE" },
   TEXT_ROW ("source", show_source, "the path of the image"),
   END_ROWS,

@@ -50,7 +50,7 @@ no_memory (struct err *e)
   return err_set (e, ENOMEM, "out of memory");
 }
 
-/* --- asking libblkid ----------------------------------------------------- */
+/* --- asking libblkid ------------------------------------------------- */
 
 enum { SUPERBLOCKS = 1, PARTITIONS = 2 };
 
@@ -97,8 +97,8 @@ probe_run (blkid_probe pr, struct err *e)
     return 2;
   if (rc >= 0)
     return rc;
-  return err_set (e, rc == -ENOMEM ? ENOMEM : EIO,
-                  "libblkid gives up (%d)", rc);
+  return err_set (e, rc == -ENOMEM ? ENOMEM : EIO, "libblkid gives up (%d)",
+                  rc);
 }
 
 static int
@@ -125,8 +125,8 @@ ambivalent_types (int fd, uint64_t size, char **ret, struct err *e)
     return -1;
   while (blkid_do_probe (pr) == 0)
     if (!blkid_probe_lookup_value (pr, "TYPE", &type, NULL))
-      buf_printf (&b, "%s%s", b.len ? ", " : "more than one type is there: ",
-                  type);
+      buf_printf (&b, "%s%s",
+                  b.len ? ", " : "more than one type is there: ", type);
   if (buf_check (&b, e) == -1)
     return -1;
   *ret = strdup (buf_str (&b));
@@ -173,9 +173,8 @@ superblock_ask (int fd, uint64_t size, int what, struct superblock **ret,
   if (probe_new (fd, size, SECTOR, what, &pr, e) == -1)
     return -1;
   rc = probe_run (pr, e);
-  if (rc == -1 ||
-      (rc == 2 ? superblock_ambivalent (s, fd, size, e)
-               : superblock_fill (s, pr, e)) == -1)
+  if (rc == -1 || (rc == 2 ? superblock_ambivalent (s, fd, size, e)
+                           : superblock_fill (s, pr, e)) == -1)
     return -1;
   if (ret_pttype && probe_value (pr, "PTTYPE", ret_pttype, e) == -1)
     return -1;
@@ -195,8 +194,7 @@ superblock_none (struct superblock **ret, struct err *e)
 }
 
 int
-superblock_probe (struct block *block, struct superblock **ret,
-                  struct err *e)
+superblock_probe (struct block *block, struct superblock **ret, struct err *e)
 {
   __attribute__ ((cleanup (table_scout_free))) struct scout s = {
     .disk = block,
@@ -214,8 +212,8 @@ superblock_probe (struct block *block, struct superblock **ret,
     return -1;
   /* With partitions, as blkid does: a table that was written over the start
    * of a physical volume ends it. */
-  return superblock_ask (fd, block->size, SUPERBLOCKS | PARTITIONS, ret,
-                         NULL, e);
+  return superblock_ask (fd, block->size, SUPERBLOCKS | PARTITIONS, ret, NULL,
+                         e);
 }
 
 void
@@ -232,7 +230,7 @@ superblock_free (struct superblock *s)
   free (s);
 }
 
-/* --- the table ------------------------------------------------------------ */
+/* --- the table ------------------------------------------------------- */
 
 DEFINE_VEC (partition_vec, struct partition)
 
@@ -334,8 +332,8 @@ table_add_all (struct partition_table *t, blkid_partlist list,
                 VOLUME_MAX_PARTITIONS);
   for (int i = 0; i < MIN (n, VOLUME_MAX_PARTITIONS); i++) {
     p = (struct partition){ 0 };
-    if (partition_fill (&p, blkid_partlist_get_partition (list, i),
-                        disk_size, e) == -1) {
+    if (partition_fill (&p, blkid_partlist_get_partition (list, i), disk_size,
+                        e) == -1) {
       partition_reset (&p);
       return -1;
     }
@@ -377,8 +375,7 @@ table_fill (struct partition_table *t, struct scout *s, unsigned sector,
   blkid_partlist list;
   blkid_parttable table;
 
-  if (t->type && !strcmp (t->type, "dos") &&
-      grow_for_dos (s, &size, e) == -1)
+  if (t->type && !strcmp (t->type, "dos") && grow_for_dos (s, &size, e) == -1)
     return -1;
   if (probe_new (s->fd, size, sector, PARTITIONS, &pr, e) == -1)
     return -1;
@@ -393,8 +390,7 @@ table_fill (struct partition_table *t, struct scout *s, unsigned sector,
 }
 
 static int
-table_type (int fd, uint64_t size, unsigned sector, char **ret,
-            struct err *e)
+table_type (int fd, uint64_t size, unsigned sector, char **ret, struct err *e)
 {
   CLEANUP_PROBE blkid_probe pr = NULL;
 
@@ -452,8 +448,8 @@ add_whole (struct partition_table *t, uint64_t size, struct err *e)
 static int
 table_decide (struct partition_table *t, struct scout *s, struct err *e)
 {
-  __attribute__ ((cleanup (cleanup_superblock))) struct superblock *whole
-      = NULL;
+  __attribute__ ((cleanup (cleanup_superblock))) struct superblock *whole =
+      NULL;
 
   if (superblock_ask (s->fd, s->disk->size, SUPERBLOCKS | PARTITIONS, &whole,
                       &t->type, e) == -1)
@@ -475,8 +471,7 @@ table_find (struct partition_table *t, struct scout *s, struct err *e)
   if (try_gpt4096 (t, s, e) == -1 ||
       (t->type ? table_fill (t, s, 4096, e) : table_decide (t, s, e)) == -1)
     return -1;
-  if (t->whole && !t->n_partitions &&
-      add_whole (t, s->disk->size, e) == -1)
+  if (t->whole && !t->n_partitions && add_whole (t, s->disk->size, e) == -1)
     return -1;
   if (t->type)
     return 0;
@@ -485,7 +480,7 @@ table_find (struct partition_table *t, struct scout *s, struct err *e)
   return t->type ? 0 : no_memory (e);
 }
 
-/* --- what is odd ---------------------------------------------------------- */
+/* --- what is odd ----------------------------------------------------- */
 
 static void
 note_beyond_end (struct partition_table *t)
@@ -495,9 +490,10 @@ note_beyond_end (struct partition_table *t)
   for (size_t i = 0; i < t->n_partitions; i++) {
     p = &t->partitions[i];
     if (p->beyond_end)
-      buf_printf (&t->notes, "partition %u reaches beyond the end of the"
-                  " disk (%" PRIu64 " bytes at %" PRIu64 ")\n", p->number,
-                  p->size, p->start);
+      buf_printf (&t->notes,
+                  "partition %u reaches beyond the end of the"
+                  " disk (%" PRIu64 " bytes at %" PRIu64 ")\n",
+                  p->number, p->size, p->start);
   }
 }
 
@@ -541,15 +537,19 @@ note_pmbr (struct partition_table *t, const struct scout *s, uint64_t sectors)
     others += p.type != 0xee && p.type != 0 && p.size;
   }
   if (others) {
-    buf_printf (&t->notes, "hybrid MBR: %u partition%s of the GPT in the MBR"
-                " too\n", others, others == 1 ? "" : "s");
+    buf_printf (&t->notes,
+                "hybrid MBR: %u partition%s of the GPT in the MBR"
+                " too\n",
+                others, others == 1 ? "" : "s");
     return;
   }
   for (unsigned i = 0; i < 4; i++) {
     p = mbr_entry (s->mbr, i);
     if (p.type == 0xee && p.size != want && p.size != UINT32_MAX)
-      buf_printf (&t->notes, "protective MBR covers %" PRIu32 " sectors of"
-                  " %" PRIu64 "\n", p.size, want);
+      buf_printf (&t->notes,
+                  "protective MBR covers %" PRIu32 " sectors of"
+                  " %" PRIu64 "\n",
+                  p.size, want);
   }
 }
 
@@ -559,12 +559,15 @@ note_gpt_copies (struct partition_table *t, const struct gpt_pair *p)
   const struct gpt *a = &p->primary, *b = &p->backup;
 
   if (!a->valid)
-    buf_printf (&t->notes, "primary GPT is %s: the backup at the end of the"
-                " disk is used\n", a->signature ? "damaged" : "missing");
+    buf_printf (&t->notes,
+                "primary GPT is %s: the backup at the end of the"
+                " disk is used\n",
+                a->signature ? "damaged" : "missing");
   else if (a->alternate != p->last_lba)
-    buf_printf (&t->notes, "backup GPT is said to be at LBA %" PRIu64
-                ", the disk ends at LBA %" PRIu64 "\n", a->alternate,
-                p->last_lba);
+    buf_printf (&t->notes,
+                "backup GPT is said to be at LBA %" PRIu64
+                ", the disk ends at LBA %" PRIu64 "\n",
+                a->alternate, p->last_lba);
   if (!b->valid)
     buf_printf (&t->notes, "backup GPT at the end of the disk is %s\n",
                 b->signature ? "damaged" : "missing");
@@ -587,11 +590,12 @@ note_gpt_outside (struct partition_table *t, int fd, unsigned sector,
       return err_sys (e, errno, "memory for a probe");
     first = load_le64 (entry + 32);
     last = load_le64 (entry + 40);
-    if (is_zero (entry, 16) || (first >= g->first && last <= g->last &&
-                                first <= last + 1))
+    if (is_zero (entry, 16) ||
+        (first >= g->first && last <= g->last && first <= last + 1))
       continue;
     if (++told <= 16)
-      buf_printf (&t->notes, "entry %" PRIu32 " (LBA %" PRIu64 " to %" PRIu64
+      buf_printf (&t->notes,
+                  "entry %" PRIu32 " (LBA %" PRIu64 " to %" PRIu64
                   ") lies outside of the usable range and is ignored\n",
                   i + 1, first, last);
   }
@@ -603,8 +607,8 @@ note_gpt_outside (struct partition_table *t, int fd, unsigned sector,
 static int
 note_gpt (struct partition_table *t, const struct scout *s, struct err *e)
 {
-  const struct gpt_pair *p = t->sector_size == 4096 ? &s->gpt4096
-                                                    : &s->gpt512;
+  const struct gpt_pair *p =
+      t->sector_size == 4096 ? &s->gpt4096 : &s->gpt512;
 
   note_pmbr (t, s, p->last_lba + 1);
   note_gpt_copies (t, p);

@@ -53,8 +53,7 @@ static const struct window head_windows[] = {
 #define TAIL (2 * MiB)
 
 static int
-spool_write (int fd, const char *buf, size_t len, uint64_t off,
-             struct err *e)
+spool_write (int fd, const char *buf, size_t len, uint64_t off, struct err *e)
 {
   ssize_t n;
 
@@ -120,7 +119,7 @@ spool_add (int fd, struct block *block, uint64_t off, uint64_t len,
   return 0;
 }
 
-/* --- what superblocks refer to ------------------------------------------ */
+/* --- what superblocks refer to --------------------------------------- */
 
 struct spool {
   int fd;
@@ -148,8 +147,10 @@ copy_run (struct spool *s, uint64_t off, uint64_t len, struct err *e)
   if (!range_within (off, len, s->block->size))
     return 0;
   if (len > MAX_RUN)
-    return err_set (e, EINVAL, "%" PRIu64 " bytes at 0x%" PRIx64
-                    " are more than anyone would store there", len, off);
+    return err_set (e, EINVAL,
+                    "%" PRIu64 " bytes at 0x%" PRIx64
+                    " are more than anyone would store there",
+                    len, off);
   return copy (s, off, len, e);
 }
 
@@ -176,9 +177,9 @@ fat_parse (const unsigned char *b, struct fat *f)
     .is_32 = !length16,
   };
   f->entries = (uint32_t) ((uint64_t) length32 * f->sector / 4);
-  return f->sector >= 512 && f->sector <= 4096 &&
-         is_power_of_2 (f->sector) && is_power_of_2 (f->cluster) &&
-         f->reserved && b[16] && (length16 || length32);
+  return f->sector >= 512 && f->sector <= 4096 && is_power_of_2 (f->sector) &&
+         is_power_of_2 (f->cluster) && f->reserved && b[16] &&
+         (length16 || length32);
 }
 
 static int
@@ -349,8 +350,8 @@ follow_hfsplus (struct spool *s, struct err *e)
   int got;
 
   if (!memcmp (b, "BD", 2) && b[124] == 'H')
-    h.off = load_be16 (b + 28) * 512u + load_be16 (b + 126) *
-            load_be32 (b + 20);
+    h.off =
+        load_be16 (b + 28) * 512u + load_be16 (b + 126) * load_be32 (b + 20);
   else if (b[0] != 'H' || (b[1] != '+' && b[1] != 'X'))
     return 0;
   got = look (s, (uint64_t) h.off + 1024, h.header, sizeof h.header, e);
@@ -485,8 +486,7 @@ befs_offset (const struct befs *x, const unsigned char *run)
 {
   uint64_t group = befs32 (x, run), start = befs16 (x, run + 4);
 
-  return (group << x->ag_shift << x->block_shift) +
-         (start << x->block_shift);
+  return (group << x->ag_shift << x->block_shift) + (start << x->block_shift);
 }
 
 static int
@@ -516,8 +516,7 @@ befs_values (struct spool *s, const struct befs *x, const unsigned char *node,
     if (look (s, v << x->block_shift, inode, sizeof inode, e) == -1 ||
         copy (s, v << x->block_shift, 1u << x->block_shift, e) == -1)
       return -1;
-    if (befs32 (x, inode) == BEFS_INODE &&
-        befs16 (x, inode + 72 + 6) == 1 &&
+    if (befs32 (x, inode) == BEFS_INODE && befs16 (x, inode + 72 + 6) == 1 &&
         befs_copy_run (s, x, inode + 72, e) == -1)
       return -1;
   }
@@ -598,8 +597,8 @@ follow_befs (struct spool *s, struct err *e)
     if (x.block_shift < 10 || x.block_shift > 13)
       continue; /* libblkid refuses it too */
     if (x.ag_shift > 32)
-      return err_set (e, EINVAL, "allocation groups of 2^%" PRIu32
-                      " blocks", x.ag_shift);
+      return err_set (e, EINVAL, "allocation groups of 2^%" PRIu32 " blocks",
+                      x.ag_shift);
     if (befs_attributes (s, &x, b + 116, e) == -1)
       return -1;
   }
@@ -610,17 +609,13 @@ static const struct {
   const char *name;
   int (*follow) (struct spool *s, struct err *e);
 } followers[] = {
-  { "FAT", follow_fat },
-  { "NTFS", follow_ntfs },
-  { "exFAT", follow_exfat },
-  { "HFS+", follow_hfsplus },
-  { "UDF", follow_udf },
-  { "BitLocker", follow_bitlocker },
-  { "DDF RAID", follow_ddf },
-  { "BeFS", follow_befs },
+  { "FAT", follow_fat },      { "NTFS", follow_ntfs },
+  { "exFAT", follow_exfat },  { "HFS+", follow_hfsplus },
+  { "UDF", follow_udf },      { "BitLocker", follow_bitlocker },
+  { "DDF RAID", follow_ddf }, { "BeFS", follow_befs },
 };
 
-/* --- the whole ----------------------------------------------------------- */
+/* --- the whole ------------------------------------------------------- */
 
 static int
 copy_fixed (struct spool *s, struct err *e)
@@ -663,8 +658,7 @@ spool_open (struct block *block, struct err *e)
   if (fd == -1)
     return err_sys (e, errno, "memory for a probe");
   if (block->size > INT64_MAX)
-    return err_set (e, EFBIG, "%" PRIu64 " bytes are too many",
-                    block->size);
+    return err_set (e, EFBIG, "%" PRIu64 " bytes are too many", block->size);
   if (ftruncate (fd, (off_t) block->size) == -1)
     return err_sys (e, errno, "memory for a probe");
   s.fd = fd;

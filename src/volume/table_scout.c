@@ -151,13 +151,17 @@ ebr_scout (struct scout *s, uint32_t first, struct err *e)
 
   for (unsigned n = 0; at; n++) {
     if (seen (visited, n, at)) {
-      buf_printf (&s->ebr_notes, "the chain of logical partitions leads back"
-                  " to sector %" PRIu32 "\n", at);
+      buf_printf (&s->ebr_notes,
+                  "the chain of logical partitions leads back"
+                  " to sector %" PRIu32 "\n",
+                  at);
       return 0;
     }
     if (n == EBR_MAX) {
-      buf_printf (&s->ebr_notes, "the chain of logical partitions has more"
-                  " than %d links\n", EBR_MAX);
+      buf_printf (&s->ebr_notes,
+                  "the chain of logical partitions has more"
+                  " than %d links\n",
+                  EBR_MAX);
       return 0;
     }
     visited[n] = at;
@@ -165,8 +169,10 @@ ebr_scout (struct scout *s, uint32_t first, struct err *e)
     if (got == -1)
       return err_in (e, "extended boot record");
     if (got == 0 || !mbr_signature (ebr))
-      buf_printf (&s->ebr_notes, "the chain of logical partitions breaks at"
-                  " sector %" PRIu32 "\n", at);
+      buf_printf (&s->ebr_notes,
+                  "the chain of logical partitions breaks at"
+                  " sector %" PRIu32 "\n",
+                  at);
     at = got ? ebr_next (ebr, first) : 0;
   }
   return 0;

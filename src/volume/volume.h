@@ -25,11 +25,11 @@ struct partition {
 };
 
 struct partition_table {
-  char *type; /* "dos", "gpt", "PMBR", ... libblkid's; "none",
-               * "unpartitioned" */
+  char *type;  /* "dos", "gpt", "PMBR", ... libblkid's; "none",
+                * "unpartitioned" */
   char *whole; /* TYPE of what lies on the bare disk, besides the table if
                 * there is one (a hybrid ISO, a RAID member); or NULL */
-  char *id;   /* disk identifier, or NULL */
+  char *id;    /* disk identifier, or NULL */
   unsigned sector_size;
   struct partition *partitions; /* in the order of their numbers */
   size_t n_partitions;
@@ -50,9 +50,9 @@ void partition_table_free (struct partition_table *t);
 
 /* What a superblock probe found; texts are NULL where libblkid says none. */
 struct superblock {
-  char *type;    /* libblkid's TYPE; "none" if nothing is recognised;
-                  * "ambivalent": see below */
-  char *usage;   /* "filesystem" "raid" "crypto" "other" */
+  char *type;  /* libblkid's TYPE; "none" if nothing is recognised;
+                * "ambivalent": see below */
+  char *usage; /* "filesystem" "raid" "crypto" "other" */
   char *label, *uuid, *version;
   char *ambivalent; /* a sentence that names the types, when libblkid finds
                      * more than one and blkid answers none: the finding is

@@ -64,8 +64,7 @@ open_image (const char *image, struct block **ret, struct err *e)
   return block_format_open (file, NULL, ret, e);
 }
 
-/* --- whole contents -------------------------------------------------------
- */
+/* --- whole contents -------------------------------------------------- */
 
 static int
 write_chunk (const char *buf, size_t n, uint64_t off, struct err *e)
@@ -74,8 +73,8 @@ write_chunk (const char *buf, size_t n, uint64_t off, struct err *e)
 
   if (is_zero (buf, n))
     return 0; /* a hole: cat_image sets the length */
-  for (; n > 0; buf += r, off += (uint64_t)r, n -= (size_t)r) {
-    r = pwrite (STDOUT_FILENO, buf, n, (off_t)off);
+  for (; n > 0; buf += r, off += (uint64_t) r, n -= (size_t) r) {
+    r = pwrite (STDOUT_FILENO, buf, n, (off_t) off);
     if (r == -1)
       return err_sys (e, errno, "write");
   }
@@ -99,13 +98,12 @@ cat_image (struct block *b, struct err *e)
         write_chunk (buf, n, off, e) == -1)
       return -1;
   }
-  if (ftruncate (STDOUT_FILENO, (off_t)b->size) == -1)
+  if (ftruncate (STDOUT_FILENO, (off_t) b->size) == -1)
     return err_sys (e, errno, "length of the output");
   return 0;
 }
 
-/* --- info and map
- * ----------------------------------------------------------- */
+/* --- info and map --------------------------------------------------- */
 
 static void
 show_text (const char *key, const char *value)
@@ -121,7 +119,7 @@ show_lines (const char *key, const struct buf *lines)
 
   for (; *s; s = end + 1) {
     end = strchrnul (s, '\n');
-    printf ("%s=%.*s\n", key, (int)(end - s), s);
+    printf ("%s=%.*s\n", key, (int) (end - s), s);
     if (!*end)
       break;
   }
@@ -182,8 +180,7 @@ show_map (struct block *b, struct err *e)
   return 0;
 }
 
-/* --- random reads against a raw file ---------------------------------------
- */
+/* --- random reads against a raw file --------------------------------- */
 
 struct reader {
   struct block *image;
@@ -206,7 +203,7 @@ compare_once (struct reader *r, char *got, char *want, uint64_t *state,
   if (block_pread (r->image, got, n, off, e) == -1)
     return -1;
   memset (want, 0, n);
-  have = pread (r->raw, want, n, (off_t)off);
+  have = pread (r->raw, want, n, (off_t) off);
   if (have == -1)
     return err_sys (e, errno, "raw file");
   if (memcmp (got, want, n))
@@ -223,7 +220,7 @@ reader_main (void *arg)
   uint64_t state = r->seed * 2654435761u + 1;
 
   for (uint64_t i = 0; got && want && i < r->reads && !r->err.code; i++)
-    (void)!compare_once (r, got, want, &state, &r->err);
+    (void) !compare_once (r, got, want, &state, &r->err);
   return NULL;
 }
 
@@ -252,8 +249,7 @@ compare_random (struct block *b, uint64_t seed, uint64_t reads,
   return e->code ? -1 : 0;
 }
 
-/* --- each read fails once --------------------------------------------------
- */
+/* --- each read fails once -------------------------------------------- */
 
 /* What B says of itself is an error, or what WANT says. */
 static int
@@ -325,8 +321,7 @@ sweep (const char *image, struct block *want, struct err *e)
   return 0;
 }
 
-/* --- main
- * ------------------------------------------------------------------- */
+/* --- main ----------------------------------------------------------- */
 
 enum mode { MODE_CAT, MODE_INFO, MODE_MAP, MODE_RANDOM, MODE_FAULT };
 
@@ -369,11 +364,11 @@ main (int argc, char **argv)
 
   while ((c = getopt_long (argc, argv, "", options, NULL)) != -1)
     if (c == 'T')
-      threads = (unsigned)atoi (optarg);
+      threads = (unsigned) atoi (optarg);
     else if (c == '?')
       return 2;
     else
-      mode = (enum mode)c;
+      mode = (enum mode) c;
   if (argc - optind != (mode == MODE_RANDOM ? 4 : 1) || threads == 0)
     return 2;
   r = run (mode, argv + optind, argv[argc - 1], threads, &e);

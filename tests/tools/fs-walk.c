@@ -134,7 +134,7 @@ file_release (struct file *f)
   }
 }
 
-/* --- the kernel --------------------------------------------------------- */
+/* --- the kernel ------------------------------------------------------ */
 
 /* A descriptor of F's directory, one component at a time: paths may be
  * longer than PATH_MAX. */
@@ -253,7 +253,7 @@ posix_data (int fd, uint64_t off, uint64_t *ret_start, uint64_t *ret_end)
   return end != -1;
 }
 
-/* --- src/fs ------------------------------------------------------------- */
+/* --- src/fs ---------------------------------------------------------- */
 
 static bool
 is_hole (const struct extent *x)
@@ -283,7 +283,7 @@ fs_data (struct fs *fs, uint64_t ino, uint64_t size, uint64_t off,
   return found;
 }
 
-/* --- either ------------------------------------------------------------- */
+/* --- either ---------------------------------------------------------- */
 
 static int
 file_data (const struct source *s, const struct file *f, int fd,
@@ -310,7 +310,7 @@ file_read (const struct source *s, const struct file *f, int fd,
   n = pread (fd, chunk, len, off);
   if (n == -1)
     return err_sys (e, errno, "read");
-  return (size_t)n == len ? 0 : err_set (e, EIO, "short read");
+  return (size_t) n == len ? 0 : err_set (e, EIO, "short read");
 }
 
 static int
@@ -324,7 +324,7 @@ sum_range (const struct source *s, const struct file *f, int fd,
     n = MIN (to - from, sizeof chunk);
     if (file_read (s, f, fd, size, from, n, e) == -1)
       return -1;
-    *crc = crc32 (*crc, (unsigned char *)chunk, n);
+    *crc = crc32 (*crc, (unsigned char *) chunk, n);
   }
   return 0;
 }
@@ -365,7 +365,7 @@ keep_xattr (void *arg, const char *name, const void *value, size_t len)
 
   buf_printf (&b, " %s=", name);
   for (size_t i = 0; i < len; i++)
-    buf_printf (&b, "%02x", ((const unsigned char *)value)[i]);
+    buf_printf (&b, "%02x", ((const unsigned char *) value)[i]);
   if (b.failed || text_vec_push (arg, b.data) == -1)
     die ("out of memory");
   return 0;
@@ -374,7 +374,7 @@ keep_xattr (void *arg, const char *name, const void *value, size_t len)
 static int
 compare_texts (const void *a, const void *b)
 {
-  return strcmp (*(char **)a, *(char **)b);
+  return strcmp (*(char **) a, *(char **) b);
 }
 
 static int
@@ -397,7 +397,7 @@ print_xattrs (const struct source *s, const struct file *f, struct err *e)
 static void
 print_time (const char *name, const struct timespec *t)
 {
-  printf (" %s=%lld.%09ld", name, (long long)t->tv_sec, t->tv_nsec);
+  printf (" %s=%lld.%09ld", name, (long long) t->tv_sec, t->tv_nsec);
 }
 
 static void
@@ -499,7 +499,7 @@ keep_entry (void *arg, const char *name, size_t len, uint64_t ino,
 static int
 compare_files (const void *a, const void *b)
 {
-  return strcmp ((*(struct file **)b)->name, (*(struct file **)a)->name);
+  return strcmp ((*(struct file **) b)->name, (*(struct file **) a)->name);
 }
 
 static void

@@ -183,8 +183,7 @@ test_file (void)
   CHECK (e.code == EISDIR);
 }
 
-/* --- the cache -----------------------------------------------------------
- */
+/* --- the cache ------------------------------------------------------- */
 
 #define THREADS 8
 #define KEYS    64
@@ -196,13 +195,13 @@ static pthread_barrier_t start;
 static int
 load_key (void *arg, void *data, size_t size, struct err *err)
 {
-  uint64_t key = *(uint64_t *)arg;
+  uint64_t key = *(uint64_t *) arg;
 
   loads[key]++;
   /* Every fourth key fails the first time. */
   if (key % 4 == 3 && loads[key] == 1)
     return err_set (err, EIO, "key %" PRIu64, key);
-  memset (data, (int)key, size);
+  memset (data, (int) key, size);
   return 0;
 }
 
@@ -221,7 +220,7 @@ cache_main (void *arg unused_arg)
     }
     CHECK (n->size == 1000);
     for (size_t i = 0; i < 1000; i++)
-      CHECK (((unsigned char *)n->data)[i] == key);
+      CHECK (((unsigned char *) n->data)[i] == key);
     cache_release (cache, n);
   }
   return NULL;

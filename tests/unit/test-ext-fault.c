@@ -27,7 +27,7 @@ static int
 add_name (void *arg, const char *name, size_t len, uint64_t ino,
           unsigned type)
 {
-  buf_printf (arg, "%.*s %" PRIu64 " %u\n", (int)len, name, ino, type);
+  buf_printf (arg, "%.*s %" PRIu64 " %u\n", (int) len, name, ino, type);
   return 0;
 }
 
@@ -78,7 +78,7 @@ learn_name (void *arg, const char *name, size_t len, uint64_t ino,
   struct known *k = &files[n_files++];
 
   CHECK (n_files < MAX_FILES && len < sizeof k->name);
-  *k = (struct known){ .ino = ino, .dir = *(uint64_t *)arg };
+  *k = (struct known){ .ino = ino, .dir = *(uint64_t *) arg };
   memcpy (k->name, name, len);
   return 0;
 }

@@ -42,7 +42,7 @@ violation (const char *path, const char *what, const char *got,
   violations++;
 }
 
-/* --- a disk with a bad area ----------------------------------------------- */
+/* --- a disk with a bad area ------------------------------------------ */
 
 /* Reads of [bad, bad + AREA) fail always; SEEN marks what was read. */
 struct bad_disk {
@@ -82,7 +82,7 @@ bad_open (struct block *below, struct bad_disk *d)
   return b;
 }
 
-/* --- walking ---------------------------------------------------------------- */
+/* --- walking --------------------------------------------------------- */
 
 struct walker {
   struct tree *tree;
@@ -111,9 +111,11 @@ take_name (void *arg, const char *name, size_t len, node_id id unused_arg,
 static bool
 is_left_out (const char *path)
 {
-  static const char *const names[]
-      = { "evidence", "root", "disk", "problems", "progress", "report.txt",
-          "report.json", "image/bytes_read", "README" };
+  static const char *const names[] = { "evidence",    "root",
+                                       "disk",        "problems",
+                                       "progress",    "report.txt",
+                                       "report.json", "image/bytes_read",
+                                       "README" };
   const char *last = strrchr (path, '/');
 
   for (size_t i = 0; i < ARRAY_SIZE (names); i++)
@@ -221,10 +223,9 @@ visit (struct walker *w, const struct node_attr *a)
     return;
   CHECK_OK (tree_read_finding (w->tree, a->id, &text, &e));
   if (w->learn)
-    CHECK (entry_vec_push (&known, (struct entry){
-                                       strdup (w->path),
-                                       strdup (buf_str (&text)) })
-           == 0);
+    CHECK (entry_vec_push (&known,
+                           (struct entry){ strdup (w->path),
+                                           strdup (buf_str (&text)) }) == 0);
   else
     compare (w, a->id, buf_str (&text));
 }
@@ -238,8 +239,8 @@ compare_names (const struct walker *w, const struct names *n)
   for (size_t i = 0; i < known.len; i++) {
     const char *p = known.items[i].path, *name = p + len + (len > 0);
     bool there = false;
-    if (strncmp (p, w->path, len) || (len && p[len] != '/')
-        || strchr (name, '/'))
+    if (strncmp (p, w->path, len) || (len && p[len] != '/') ||
+        strchr (name, '/'))
       continue;
     for (size_t k = 0; k < n->list.len; k++)
       there = there || !strcmp (n->list.items[k].path, name);
@@ -276,7 +277,7 @@ walk (struct walker *w, node_id dir)
   free (n.list.items);
 }
 
-/* --- runs ---------------------------------------------------------------------- */
+/* --- runs ------------------------------------------------------------ */
 
 /* Reads all findings of the image in DATA.  NTH: the read that fails once;
  * DISK, if not NULL: its bad area. */

@@ -10,50 +10,50 @@
 #define ENV "# GRUB Environment Block\n"
 
 /* What grub-mkconfig writes before the entries. */
-#define HEADER(else_branch)                                                   \
-  "if [ -s $prefix/grubenv ]; then\n"                                         \
-  "  set have_grubenv=true\n  load_env\nfi\n"                                 \
-  "if [ \"${initrdfail}\" = 2 ]; then\n   set initrdfail=\n"                  \
-  "elif [ \"${initrdfail}\" = 1 ]; then\n"                                    \
-  "   set next_entry=\"${prev_entry}\"\n   set prev_entry=\n"                 \
-  "   save_env prev_entry\n"                                                  \
-  "   if [ \"${next_entry}\" ]; then\n      set initrdfail=2\n   fi\nfi\n"    \
-  "if [ \"${next_entry}\" ] ; then\n"                                         \
-  "   set default=\"${next_entry}\"\n   set next_entry=\n"                    \
-  "   save_env next_entry\n   set boot_once=true\nelse\n"                     \
-  "   set default=\"" else_branch "\"\nfi\n\n"                                \
-  "if [ x\"${feature_menuentry_id}\" = xy ]; then\n"                          \
-  "  menuentry_id_option=\"--id\"\nelse\n  menuentry_id_option=\"\"\nfi\n"    \
-  "export menuentry_id_option\n"                                              \
-  "if [ \"${prev_saved_entry}\" ]; then\n"                                    \
-  "  set saved_entry=\"${prev_saved_entry}\"\n  save_env saved_entry\nfi\n"   \
-  "function savedefault {\n  if [ -z \"${boot_once}\" ]; then\n"              \
-  "    saved_entry=\"${chosen}\"\n    save_env saved_entry\n  fi\n}\n"        \
+#define HEADER(else_branch)                                                  \
+  "if [ -s $prefix/grubenv ]; then\n"                                        \
+  "  set have_grubenv=true\n  load_env\nfi\n"                                \
+  "if [ \"${initrdfail}\" = 2 ]; then\n   set initrdfail=\n"                 \
+  "elif [ \"${initrdfail}\" = 1 ]; then\n"                                   \
+  "   set next_entry=\"${prev_entry}\"\n   set prev_entry=\n"                \
+  "   save_env prev_entry\n"                                                 \
+  "   if [ \"${next_entry}\" ]; then\n      set initrdfail=2\n   fi\nfi\n"   \
+  "if [ \"${next_entry}\" ] ; then\n"                                        \
+  "   set default=\"${next_entry}\"\n   set next_entry=\n"                   \
+  "   save_env next_entry\n   set boot_once=true\nelse\n"                    \
+  "   set default=\"" else_branch "\"\nfi\n\n"                               \
+  "if [ x\"${feature_menuentry_id}\" = xy ]; then\n"                         \
+  "  menuentry_id_option=\"--id\"\nelse\n  menuentry_id_option=\"\"\nfi\n"   \
+  "export menuentry_id_option\n"                                             \
+  "if [ \"${prev_saved_entry}\" ]; then\n"                                   \
+  "  set saved_entry=\"${prev_saved_entry}\"\n  save_env saved_entry\nfi\n"  \
+  "function savedefault {\n  if [ -z \"${boot_once}\" ]; then\n"             \
+  "    saved_entry=\"${chosen}\"\n    save_env saved_entry\n  fi\n}\n"       \
   "function load_video {\n  insmod all_video\n}\n"
 
 /* Debian's entries: a simple one, and a submenu. */
-#define ENTRY(title, id, kernel)                                              \
-  "menuentry '" title "' --class debian --class os $menuentry_id_option "     \
-  "'" id "' {\n\tload_video\n\tinsmod gzio\n"                                 \
-  "\tif [ x$grub_platform = xxen ]; then insmod xzio; insmod lzopio; fi\n"    \
-  "\tset root='hd0,msdos1'\n"                                                 \
-  "\tif [ x$feature_platform_search_hint = xy ]; then\n"                      \
-  "\t  search --no-floppy --fs-uuid --set=root --hint='hd0,msdos1' U\n"       \
-  "\telse\n\t  search --no-floppy --fs-uuid --set=root U\n\tfi\n"             \
-  "\techo 'Loading Linux ...'\n"                                              \
-  "\tlinux\t/boot/vmlinuz-" kernel " root=UUID=U ro  quiet\n"                 \
-  "\techo 'Loading initial ramdisk ...'\n"                                    \
+#define ENTRY(title, id, kernel)                                             \
+  "menuentry '" title "' --class debian --class os $menuentry_id_option "    \
+  "'" id "' {\n\tload_video\n\tinsmod gzio\n"                                \
+  "\tif [ x$grub_platform = xxen ]; then insmod xzio; insmod lzopio; fi\n"   \
+  "\tset root='hd0,msdos1'\n"                                                \
+  "\tif [ x$feature_platform_search_hint = xy ]; then\n"                     \
+  "\t  search --no-floppy --fs-uuid --set=root --hint='hd0,msdos1' U\n"      \
+  "\telse\n\t  search --no-floppy --fs-uuid --set=root U\n\tfi\n"            \
+  "\techo 'Loading Linux ...'\n"                                             \
+  "\tlinux\t/boot/vmlinuz-" kernel " root=UUID=U ro  quiet\n"                \
+  "\techo 'Loading initial ramdisk ...'\n"                                   \
   "\tinitrd\t/boot/initrd.img-" kernel "\n}\n"
-#define MENU                                                                  \
-  ENTRY ("Debian GNU/Linux", "simple-U", "2")                                 \
-  "submenu 'Advanced options for Debian GNU/Linux' $menuentry_id_option "     \
-  "'gnulinux-advanced-U' {\n"                                                 \
-  ENTRY ("Debian, with Linux 2", "gnulinux-2-advanced-U", "2")                \
-  ENTRY ("Debian, with Linux 1", "gnulinux-1-advanced-U", "1")                \
-  "}\n"                                                                       \
-  ENTRY ("Other > system", "other", "3")                                      \
-  "menuentry 'UEFI Firmware Settings' --id 'uefi-firmware' {\n"               \
-  "\tfwsetup\n}\n"
+#define MENU                                                                 \
+  ENTRY ("Debian GNU/Linux", "simple-U", "2")                                \
+  "submenu 'Advanced options for Debian GNU/Linux' $menuentry_id_option "    \
+  "'gnulinux-advanced-U' {\n" ENTRY ("Debian, with Linux 2",                 \
+                                     "gnulinux-2-advanced-U", "2")           \
+      ENTRY ("Debian, with Linux 1", "gnulinux-1-advanced-U",                \
+             "1") "}\n" ENTRY ("Other > system", "other",                    \
+                               "3") "menuentry 'UEFI Firmware Settings' "    \
+                                    "--id 'uefi-firmware' {\n"               \
+                                    "\tfwsetup\n}\n"
 
 /* KERNEL: its path; NULL: none is claimed.  INITRD, OPTIONS: NULL: not
  * looked at. */
@@ -89,8 +89,8 @@ static const struct {
     "/boot/vmlinuz-1", NULL, NULL, false },
   { "saved number", HEADER ("${saved_entry}") MENU, ENV "saved_entry=2\n###",
     "/boot/vmlinuz-3", NULL, NULL, false },
-  { "next", HEADER ("0") MENU, ENV "next_entry=other\n###",
-    "/boot/vmlinuz-3", NULL, NULL, false },
+  { "next", HEADER ("0") MENU, ENV "next_entry=other\n###", "/boot/vmlinuz-3",
+    NULL, NULL, false },
   { "next before saved", HEADER ("${saved_entry}") MENU,
     ENV "saved_entry=1>1\nnext_entry=other\n###", "/boot/vmlinuz-3", NULL,
     NULL, false },
@@ -104,15 +104,15 @@ static const struct {
   { "quotes and escapes",
     "set default='it'\"'\"'s \"one\" >> two'\n"
     "menuentry 'a' {\nlinux /a\n}\n"
-    "menuentry 'it'\"'\"'s \"one\" > two' {\n linux \"/b c\" 'x y' z\\ w\n}\n",
+    "menuentry 'it'\"'\"'s \"one\" > two' {\n linux \"/b c\" 'x y' z\\ "
+    "w\n}\n",
     NULL, "/b c", NULL, "x y z w", false },
   { "escaped >",
     "set default=\"one>>two\"\nmenuentry 'a' {\nlinux /a\n}\n"
     "menuentry 'one>two' {\nlinux /b\n}\n",
     NULL, "/b", NULL, NULL, false },
-  { "linux16 and initrd16",
-    "menuentry a {\n linux16 /k x\n initrd16 /i\n}\n", NULL, "/k", "/i", "x",
-    false },
+  { "linux16 and initrd16", "menuentry a {\n linux16 /k x\n initrd16 /i\n}\n",
+    NULL, "/k", "/i", "x", false },
   { "linuxefi", "menuentry a {\n linuxefi /k x\n initrdefi /i\n}\n", NULL,
     "/k", "/i", "x", false },
   { "several initrds",
@@ -122,7 +122,8 @@ static const struct {
     "# menuentry 'no' {\nmenuentry a { # a comment\n # linux /no\n linux /k"
     " a=#b # c\n#initrd /no\n}\n",
     NULL, "/k", NULL, "a=#b", false },
-  { "a brace on its own line", "menuentry 'a'\n{\n linux /k\n}\n"
+  { "a brace on its own line",
+    "menuentry 'a'\n{\n linux /k\n}\n"
     "menuentry b {\n linux /b\n}\n",
     NULL, "/k", NULL, NULL, false },
   { "nothing", "", NULL, NULL, NULL, NULL, false },
@@ -167,10 +168,10 @@ check_case (size_t i)
 static void
 test_environment (void)
 {
-  static const char block[]
-      = ENV "saved_entry=a b=c\nempty=\nkernelopts=root=X ro\n#####";
+  static const char block[] =
+      ENV "saved_entry=a b=c\nempty=\nkernelopts=root=X ro\n#####";
   CLEANUP_FREE char *saved = grub_env (block, "saved_entry"),
-               *opts = grub_env (block, "kernelopts");
+                    *opts = grub_env (block, "kernelopts");
 
   CHECK_STR (saved, "a b=c");
   CHECK_STR (opts, "root=X ro");

@@ -47,9 +47,10 @@ add (struct buf *b, const char *name, const char *text)
 {
   size_t len = strlen (text);
 
-  buf_printf (b, "070701%08x%08x%08x%08x%08x%08x%08zx%08x%08x%08x%08x%08zx"
-              "%08x", 1, 0100644, 0, 0, 1, 0, len, 0, 0, 0, 0,
-              strlen (name) + 1, 0);
+  buf_printf (b,
+              "070701%08x%08x%08x%08x%08x%08x%08zx%08x%08x%08x%08x%08zx"
+              "%08x",
+              1, 0100644, 0, 0, 1, 0, len, 0, 0, 0, 0, strlen (name) + 1, 0);
   buf_add (b, name, strlen (name) + 1);
   while (b->len % 4)
     buf_add (b, "", 1);
@@ -87,8 +88,8 @@ test_names (void)
     if (is)
       CHECK_STR (name, cases[i].name);
   }
-  CHECK (!module_name ("much-longer-than-it-may-be.ko", 29, name,
-                       sizeof name));
+  CHECK (
+      !module_name ("much-longer-than-it-may-be.ko", 29, name, sizeof name));
 }
 
 static void
@@ -120,8 +121,8 @@ test_contents (void)
   struct memory m = { b.data, b.len, SIZE_MAX, 0, 0 };
   CHECK_OK (read_it (&m, b.len, &i, &e));
   CHECK (i.entries == 9 && i.modules.len == 3);
-  CHECK (initramfs_has (&i, "virtio_blk") && initramfs_has (&i, "a")
-         && initramfs_has (&i, "c"));
+  CHECK (initramfs_has (&i, "virtio_blk") && initramfs_has (&i, "a") &&
+         initramfs_has (&i, "c"));
   CHECK (!initramfs_has (&i, "other") && !initramfs_has (&i, "newer"));
   CHECK_STR (buf_str (&i.modules_dep), "second\n");
   CHECK_STR (buf_str (&i.modprobe), "blacklist a\n");
@@ -199,11 +200,18 @@ test_hostile (void)
   static const struct {
     const char *head;
     size_t len;
-  } cases[] = { { "\x28\xb5\x2f\xfd\0\0", 6 }, { "\xfd" "7zXZ\0\0\0", 8 },
+  } cases[] = { { "\x28\xb5\x2f\xfd\0\0", 6 },
+                { "\xfd"
+                  "7zXZ\0\0\0",
+                  8 },
                 { "\x02\x21\x4c\x18\1\0\0\0", 8 },
                 { "\x04\x22\x4d\x18\0\0\0\1\0\0\0", 11 },
-                { "\x1f\x8b\x08", 3 }, { "BZh9", 4 }, { "\x5d\0\0\1", 4 },
-                { "\x89LZO", 4 }, { "070701", 6 }, { "07070X", 6 } };
+                { "\x1f\x8b\x08", 3 },
+                { "BZh9", 4 },
+                { "\x5d\0\0\1", 4 },
+                { "\x89LZO", 4 },
+                { "070701", 6 },
+                { "07070X", 6 } };
   const size_t size = 64 * MiB;
   char *data = calloc (1, size);
   struct initramfs i;

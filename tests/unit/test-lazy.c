@@ -50,7 +50,8 @@ value_is_computed_once (void)
 static void
 an_error_is_kept_unless_it_may_pass (void)
 {
-  struct counted kept = { .fail_first = EIO }, passes = { .fail_first = EINTR };
+  struct counted kept = { .fail_first = EIO },
+                 passes = { .fail_first = EINTR };
   struct err e = { 0 };
 
   lazy_init (&kept.cell, NULL, NULL);

@@ -119,7 +119,7 @@ static void
 store (unsigned char *to, unsigned width, uint64_t value)
 {
   value = htobe64 (value);
-  memcpy (to, (char *)&value + 8 - width, width);
+  memcpy (to, (char *) &value + 8 - width, width);
 }
 
 static void

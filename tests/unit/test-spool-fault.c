@@ -5,8 +5,8 @@
  */
 #include <zlib.h>
 
-#include "base/bytes.h"
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "test.h"
 #include "volume/spool.h"
 #include "volume/volume.h"
@@ -102,10 +102,10 @@ static void
 make_fat32 (void)
 {
   memcpy (disk, "\xeb\x58\x90mkfs.fat", 11);
-  disk[12] = 2;                                /* 512 bytes a sector */
-  disk[13] = 1;                                /* one a cluster */
-  disk[14] = 32;                               /* reserved */
-  disk[16] = 2;                                /* FATs */
+  disk[12] = 2;  /* 512 bytes a sector */
+  disk[13] = 1;  /* one a cluster */
+  disk[14] = 32; /* reserved */
+  disk[16] = 2;  /* FATs */
   disk[21] = 0xf8;
   put32 (32, DISK / 512);
   put32 (36, 128);

@@ -20,7 +20,7 @@
 #include "test.h"
 #include "tree/tree.h"
 
-#define MAX_PATH 4096
+#define MAX_PATH  4096
 #define N_THREADS 16
 
 /* One entry met: links that are hard have one id and several paths. */
@@ -42,13 +42,13 @@ struct walker {
   unsigned findings, links, unknowns;
 };
 
-#define RULE(cond)                                                            \
-  do {                                                                        \
-    if (!(cond)) {                                                            \
-      fprintf (stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, w->path,        \
-               #cond);                                                        \
-      exit (1);                                                               \
-    }                                                                         \
+#define RULE(cond)                                                           \
+  do {                                                                       \
+    if (!(cond)) {                                                           \
+      fprintf (stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, w->path,       \
+               #cond);                                                       \
+      exit (1);                                                              \
+    }                                                                        \
   } while (0)
 
 static bool
@@ -57,26 +57,27 @@ is_guests (const struct walker *w)
   return !strncmp (w->path, "root/", 5) || strstr (w->path, "/files/");
 }
 
-/* --- findings ---------------------------------------------------------------- */
+/* --- findings -------------------------------------------------------- */
 
-static const char *const lists[]
-    = { "README",       "problems",      "progress",     "report.txt",
-        "report.json",  "os/fstab",      "os/others",    "os/conflicts",
-        "backing_chain", "extent_files", "snapshots",    "features",
-        "datasources",  "config_files",  "errors",       "warnings",
-        "remedy",       "requirements" };
-static const char *const numbers[]
-    = { "virtual_size",  "file_size",   "disk_size", "qcow2_size_bound",
-        "cluster_size",  "allocated",   "bytes_read", "start",
-        "size",          "fs_size",     "fs_used",   "fs_free" };
+static const char *const lists[] = {
+  "README",    "problems",  "progress",     "report.txt",    "report.json",
+  "os/fstab",  "os/others", "os/conflicts", "backing_chain", "extent_files",
+  "snapshots", "features",  "datasources",  "config_files",  "errors",
+  "warnings",  "remedy",    "requirements"
+};
+static const char *const numbers[] = {
+  "virtual_size", "file_size", "disk_size",  "qcow2_size_bound",
+  "cluster_size", "allocated", "bytes_read", "start",
+  "size",         "fs_size",   "fs_used",    "fs_free"
+};
 
 static bool
 ends_with (const char *path, const char *name)
 {
   size_t p = strlen (path), n = strlen (name);
 
-  return p >= n && !strcmp (path + p - n, name)
-         && (p == n || path[p - n - 1] == '/');
+  return p >= n && !strcmp (path + p - n, name) &&
+         (p == n || path[p - n - 1] == '/');
 }
 
 static bool
@@ -99,16 +100,17 @@ check_text (struct walker *w, const struct buf *text)
   RULE (strlen (s) == text->len);
   for (const char *p = s; *p; p++) {
     lines += *p == '\n';
-    RULE (*p == '\n' || ((unsigned char) *p >= 0x20 && *p != 0x7f)
-          || (*p == '\t' && is_list (w->path)));
+    RULE (*p == '\n' || ((unsigned char) *p >= 0x20 && *p != 0x7f) ||
+          (*p == '\t' && is_list (w->path)));
   }
   RULE (text->len == 0 || s[text->len - 1] == '\n');
   RULE (is_list (w->path) || lines == 1);
   for (size_t i = 0; i < ARRAY_SIZE (numbers); i++)
-    if (ends_with (w->path, numbers[i]) && strncmp (w->path, "evidence/", 9)
-        && strcmp (s, "unknown\n") && strcmp (s, "\n"))
-      RULE (strspn (s, "0123456789") == text->len - 1
-            && (s[0] != '0' || text->len == 2));
+    if (ends_with (w->path, numbers[i]) &&
+        strncmp (w->path, "evidence/", 9) && strcmp (s, "unknown\n") &&
+        strcmp (s, "\n"))
+      RULE (strspn (s, "0123456789") == text->len - 1 &&
+            (s[0] != '0' || text->len == 2));
 }
 
 struct reason {
@@ -162,9 +164,9 @@ visit_finding (struct walker *w, const struct node_attr *a)
   CLEANUP_BUF struct buf text = { 0 };
   struct node_attr after;
   struct err e = { 0 };
-  bool changes = ends_with (w->path, "problems")
-                 || ends_with (w->path, "progress")
-                 || ends_with (w->path, "bytes_read");
+  bool changes = ends_with (w->path, "problems") ||
+                 ends_with (w->path, "progress") ||
+                 ends_with (w->path, "bytes_read");
 
   CHECK_OK (tree_read_finding (tree, a->id, &text, &e));
   if (!w->check)
@@ -174,13 +176,13 @@ visit_finding (struct walker *w, const struct node_attr *a)
   RULE (after.size == (changes ? 0 : text.len));
   RULE (a->size == 0 || a->size == after.size);
   RULE (S_ISREG (a->mode) && !(a->mode & 0222) && a->own);
-  if (!strcmp (buf_str (&text), "unknown\n")
-      && strncmp (w->path, "evidence/", 9) && !is_list (w->path))
+  if (!strcmp (buf_str (&text), "unknown\n") &&
+      strncmp (w->path, "evidence/", 9) && !is_list (w->path))
     check_unknown (w, a->id);
   w->findings++;
 }
 
-/* --- links of root/ -------------------------------------------------------------- */
+/* --- links of root/ -------------------------------------------------- */
 
 /* Where TARGET leads from directory DIR (a path of the tree), as the host's
  * kernel would go: every ".." counts, links are followed. */
@@ -208,8 +210,8 @@ resolve (const char *dir, const char *target, unsigned depth, char *ret)
       *strrchr (ret, '/') = '\0';
       continue;
     }
-    if (tree_walk (tree, ret, &a, &e) == -1
-        || tree_lookup (tree, a.id, name, strlen (name), &a, &e) == -1)
+    if (tree_walk (tree, ret, &a, &e) == -1 ||
+        tree_lookup (tree, a.id, name, strlen (name), &a, &e) == -1)
       return -1; /* leads nowhere, inside */
     if (S_ISLNK (a.mode)) {
       CLEANUP_BUF struct buf to = { 0 };
@@ -257,12 +259,12 @@ check_link (struct walker *w, const struct buf *target)
   CHECK_OK (fs_stat (vfs_fs (&g->vfs, want), want.ino, &st, &e));
   CHECK_OK (tree_walk (tree, to, &a, &e));
   if (strcmp (to, "root"))
-    RULE ((a.id & ((UINT64_C (1) << FS_INO_BITS) - 1)) == st.ino
-          && a.mode == st.mode);
+    RULE ((a.id & ((UINT64_C (1) << FS_INO_BITS) - 1)) == st.ino &&
+          a.mode == st.mode);
   w->links++;
 }
 
-/* --- the walk -------------------------------------------------------------------- */
+/* --- the walk -------------------------------------------------------- */
 
 static int
 take_name (void *arg, const char *name, size_t len, node_id id unused_arg,
@@ -277,8 +279,8 @@ take_name (void *arg, const char *name, size_t len, node_id id unused_arg,
 static void
 check_name (struct walker *w, const char *name)
 {
-  RULE (*name && !strchr (name, '/') && strcmp (name, ".")
-        && strcmp (name, ".."));
+  RULE (*name && !strchr (name, '/') && strcmp (name, ".") &&
+        strcmp (name, ".."));
   for (const char *p = name; *p && !is_guests (w); p++)
     RULE ((unsigned char) *p >= 0x20 && *p != 0x7f);
 }
@@ -312,8 +314,8 @@ visit (struct walker *w, const struct node_attr *a)
   if (w->check)
     CHECK (met_vec_push (&w->met, (struct met){ a->id, strdup (w->path),
                                                 S_ISDIR (a->mode),
-                                                !a->own && a->nlink > 1 })
-           == 0);
+                                                !a->own && a->nlink > 1 }) ==
+           0);
   if (S_ISDIR (a->mode))
     walk (w, a->id);
   else if (S_ISLNK (a->mode)) {
@@ -340,8 +342,8 @@ walk (struct walker *w, node_id dir)
               names.items[i]);
     if (w->check)
       check_name (w, names.items[i]);
-    CHECK_OK (tree_lookup (tree, dir, names.items[i],
-                           strlen (names.items[i]), &a, &e));
+    CHECK_OK (tree_lookup (tree, dir, names.items[i], strlen (names.items[i]),
+                           &a, &e));
     visit (w, &a);
     w->path[len] = '\0';
     free (names.items[i]);
@@ -349,7 +351,7 @@ walk (struct walker *w, node_id dir)
   free (names.items);
 }
 
-/* --- ids -------------------------------------------------------------------------- */
+/* --- ids ------------------------------------------------------------- */
 
 static int
 by_id (const void *a, const void *b)
@@ -397,19 +399,19 @@ check_stable (struct walker *w, const struct walker *again)
   RULE (w->met.len == again->met.len);
   for (size_t i = 0; i < w->met.len; i++) {
     snprintf (w->path, sizeof w->path, "%.2000s", w->met.items[i].path);
-    RULE (w->met.items[i].id == again->met.items[i].id
-          && !strcmp (w->met.items[i].path, again->met.items[i].path));
+    RULE (w->met.items[i].id == again->met.items[i].id &&
+          !strcmp (w->met.items[i].path, again->met.items[i].path));
   }
 }
 
-/* --- what has no size before it is read ---------------------------------------------- */
+/* --- what has no size before it is read ------------------------------ */
 
 static void
 check_unread (void)
 {
-  static const char *const paths[]
-      = { "has_virtio", "partition_table", "os/arch", "report.json",
-          "import/default/verdict" };
+  static const char *const paths[] = { "has_virtio", "partition_table",
+                                       "os/arch", "report.json",
+                                       "import/default/verdict" };
   struct node_attr a;
   struct err e = { 0 };
 
@@ -451,7 +453,8 @@ static struct image *
 open_image (const char *path)
 {
   struct image_source s = { .fd = open (path, O_RDONLY | O_CLOEXEC),
-                            .dir_fd = -1, .path = path };
+                            .dir_fd = -1,
+                            .path = path };
   struct image *img;
   struct err e = { 0 };
 

@@ -113,7 +113,7 @@ rows_pread (struct fs *fs, uint64_t ino, void *buf, size_t len, uint64_t off,
 static int
 guest_mount (struct fs *fs, struct err *e unused_arg)
 {
-  fs->priv = (void *)guest;
+  fs->priv = (void *) guest;
   fs->root = 1;
   return 0;
 }
@@ -121,7 +121,7 @@ guest_mount (struct fs *fs, struct err *e unused_arg)
 static int
 boot_mount (struct fs *fs, struct err *e unused_arg)
 {
-  fs->priv = (void *)boot;
+  fs->priv = (void *) boot;
   fs->root = 1;
   return 0;
 }
@@ -207,7 +207,7 @@ count (void *arg, const char *name, size_t len, uint64_t ino unused_arg,
        unsigned type unused_arg)
 {
   CHECK (!memchr (name, '/', len) && strcmp (name, ".."));
-  ++*(unsigned *)arg;
+  ++*(unsigned *) arg;
   return 0;
 }
 

@@ -13,31 +13,31 @@
 
 #include "base/err.h"
 
-#define CHECK(cond)                                                           \
-  do {                                                                        \
-    if (!(cond)) {                                                            \
-      fprintf (stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);             \
-      exit (1);                                                               \
-    }                                                                         \
+#define CHECK(cond)                                                          \
+  do {                                                                       \
+    if (!(cond)) {                                                           \
+      fprintf (stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);            \
+      exit (1);                                                              \
+    }                                                                        \
   } while (0)
 
 /* For a call that returns -1 and fills the error `e`. */
-#define CHECK_OK(call)                                                        \
-  do {                                                                        \
-    if ((call) == -1) {                                                       \
-      fprintf (stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, e.msg);  \
-      exit (1);                                                               \
-    }                                                                         \
+#define CHECK_OK(call)                                                       \
+  do {                                                                       \
+    if ((call) == -1) {                                                      \
+      fprintf (stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, e.msg); \
+      exit (1);                                                              \
+    }                                                                        \
   } while (0)
 
-#define CHECK_STR(got, want)                                                  \
-  do {                                                                        \
-    const char *got_ = (got), *want_ = (want);                                \
-    if (!got_ || strcmp (got_, want_)) {                                      \
-      fprintf (stderr, "%s:%d: %s is \"%s\", not \"%s\"\n", __FILE__,         \
-               __LINE__, #got, got_ ? got_ : "(null)", want_);                \
-      exit (1);                                                               \
-    }                                                                         \
+#define CHECK_STR(got, want)                                                 \
+  do {                                                                       \
+    const char *got_ = (got), *want_ = (want);                               \
+    if (!got_ || strcmp (got_, want_)) {                                     \
+      fprintf (stderr, "%s:%d: %s is \"%s\", not \"%s\"\n", __FILE__,        \
+               __LINE__, #got, got_ ? got_ : "(null)", want_);               \
+      exit (1);                                                              \
+    }                                                                        \
   } while (0)
 
 #endif
