@@ -84,17 +84,8 @@ block_resolve (struct block *b, uint64_t off, uint64_t len,
   return err_set (e, ELOOP, "chain of images is too long");
 }
 
-/* A run of bytes that lie together below, so that neighbouring clusters are
- * read with one read. */
-struct run {
-  struct block *lower;
-  uint64_t offset;
-  size_t len;
-  char *to;
-};
-
-static int
-run_flush (struct run *r, struct err *e)
+int
+block_run_flush (struct block_run *r, struct err *e)
 {
   size_t len = r->len;
 
@@ -102,8 +93,9 @@ run_flush (struct run *r, struct err *e)
   return len ? block_pread (r->lower, r->to, len, r->offset, e) : 0;
 }
 
-static int
-run_add (struct run *r, const struct extent *x, char *to, struct err *e)
+int
+block_run_add (struct block_run *r, const struct extent *x, char *to,
+               struct err *e)
 {
   /* Neighbours below may have a hole between them above. */
   if (r->len && x->lower == r->lower && x->offset == r->offset + r->len &&
@@ -111,9 +103,9 @@ run_add (struct run *r, const struct extent *x, char *to, struct err *e)
     r->len += x->length;
     return 0;
   }
-  if (run_flush (r, e) == -1)
+  if (block_run_flush (r, e) == -1)
     return -1;
-  *r = (struct run){ x->lower, x->offset, x->length, to };
+  *r = (struct block_run){ x->lower, x->offset, x->length, to };
   return 0;
 }
 
@@ -137,7 +129,7 @@ int
 block_pread (struct block *b, void *buf, size_t len, uint64_t off,
              struct err *e)
 {
-  struct run run = { 0 };
+  struct block_run run = { 0 };
   struct extent x;
   char *to = buf;
 
@@ -152,7 +144,7 @@ block_pread (struct block *b, void *buf, size_t len, uint64_t off,
     if (block_map (b, off, len, &x, e) == -1)
       return -1;
     if (x.kind == EXTENT_DATA && x.lower != b) {
-      if (run_add (&run, &x, to, e) == -1)
+      if (block_run_add (&run, &x, to, e) == -1)
         return err_in (e, "%s", b->ops->name);
     } else if (read_extent (b, &x, to, off, e) == -1)
       return -1;
@@ -160,7 +152,7 @@ block_pread (struct block *b, void *buf, size_t len, uint64_t off,
     off += x.length;
     len -= x.length;
   }
-  if (run_flush (&run, e) == -1)
+  if (block_run_flush (&run, e) == -1)
     return err_in (e, "%s", b->ops->name);
   return 0;
 }

@@ -187,6 +187,20 @@ int block_map (struct block *b, uint64_t off, uint64_t len,
                struct extent *ret, struct err *e) must_check
     nonnull (1, 4, 5);
 
+/* A run of bytes that lie together below, so that neighbouring extents are
+ * read with one read: zero-initialise it, add each EXTENT_DATA with where its
+ * bytes go, and flush at the end. */
+struct block_run {
+  struct block *lower;
+  uint64_t offset;
+  size_t len;
+  char *to;
+};
+int block_run_add (struct block_run *r, const struct extent *x, char *to,
+                   struct err *e) must_check nonnull (1, 2, 3, 4);
+int block_run_flush (struct block_run *r, struct err *e) must_check
+    nonnull (1, 2);
+
 /* All the way down: EXTENT_DATA names a transport. */
 int block_resolve (struct block *b, uint64_t off, uint64_t len,
                    struct extent *ret, struct err *e) must_check

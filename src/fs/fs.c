@@ -354,37 +354,6 @@ fs_map (struct fs *fs, uint64_t ino, uint64_t size, uint64_t off,
   return 0;
 }
 
-/* Neighbouring extents are read with one read. */
-struct run {
-  struct block *lower;
-  uint64_t offset;
-  size_t len;
-  char *to;
-};
-
-static int
-run_flush (struct run *r, struct err *e)
-{
-  size_t len = r->len;
-
-  r->len = 0;
-  return len ? block_pread (r->lower, r->to, len, r->offset, e) : 0;
-}
-
-static int
-run_add (struct run *r, const struct extent *x, char *to, struct err *e)
-{
-  if (r->len && x->lower == r->lower && x->offset == r->offset + r->len &&
-      to == r->to + r->len) {
-    r->len += x->length;
-    return 0;
-  }
-  if (run_flush (r, e) == -1)
-    return -1;
-  *r = (struct run){ x->lower, x->offset, x->length, to };
-  return 0;
-}
-
 static int
 pread_locked (struct fs *fs, uint64_t ino, char *to, size_t len, uint64_t off,
               struct err *e)
@@ -408,11 +377,11 @@ pread_locked (struct fs *fs, uint64_t ino, char *to, size_t len, uint64_t off,
 
 static int
 read_extent (struct fs *fs, uint64_t ino, const struct extent *x, char *to,
-             uint64_t off, struct run *run, struct err *e)
+             uint64_t off, struct block_run *run, struct err *e)
 {
   switch (x->kind) {
   case EXTENT_DATA:
-    return run_add (run, x, to, e);
+    return block_run_add (run, x, to, e);
   case EXTENT_COMPRESSED:
     return pread_locked (fs, ino, to, x->length, off, e);
   default:
@@ -425,7 +394,7 @@ int
 fs_pread (struct fs *fs, uint64_t ino, uint64_t size, void *buf, size_t len,
           uint64_t off, size_t *ret, struct err *e)
 {
-  struct run run = { 0 };
+  struct block_run run = { 0 };
   struct extent x;
   size_t done = 0;
 
@@ -437,7 +406,7 @@ fs_pread (struct fs *fs, uint64_t ino, uint64_t size, void *buf, size_t len,
         -1)
       return at_inode (fs, ino, e);
   }
-  if (run_flush (&run, e) == -1)
+  if (block_run_flush (&run, e) == -1)
     return at_inode (fs, ino, e);
   *ret = len;
   return 0;

@@ -32,11 +32,39 @@ policy_result_free (struct policy_result *r)
   *r = (struct policy_result){ 0 };
 }
 
+/* 1: there is a guest to judge; 0: F says why not; -1. */
+static int
+find_guest (struct image *img, struct finding_of_rule *f, struct err *e)
+{
+  const struct guest *g = image_guest (img, e);
+  bool none;
+
+  if (!g)
+    return -1;
+  if (g->root)
+    return 1;
+  none = g->family.value != NULL;
+  f->result = none ? RESULT_NA : RESULT_UNKNOWN;
+  buf_puts (&f->value, none ? "n/a" : "unknown");
+  buf_puts (&f->reason,
+            none ? "there is no operating system" : g->family.reason);
+  return 0;
+}
+
+static int
+judge_rule (const struct rule *rule, struct image *img,
+            struct finding_of_rule *f, struct err *e)
+{
+  int r = rule->needs_guest ? find_guest (img, f, e) : 1;
+
+  return r == 1 ? rule->judge (img, f, e) : r;
+}
+
 static int
 judge (const struct rule *rule, struct image *img, struct finding_of_rule *f,
        struct err *e)
 {
-  if (rule->judge (img, f, e) == 0)
+  if (judge_rule (rule, img, f, e) == 0)
     return buf_check (&f->reason, e);
   if (err_is_transient (e))
     return -1;

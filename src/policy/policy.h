@@ -28,6 +28,8 @@ struct rule {
   const char *code;   /* the provider's; "none": documented without one;
                          NULL: advice, whose failure is a warning */
   const char *source; /* the page of the provider */
+  bool needs_guest;   /* n/a without an operating system, and unknown where it
+                         is unknown whether there is one */
   int (*judge) (struct image *img, struct finding_of_rule *ret,
                 struct err *e);
 };

@@ -73,28 +73,6 @@ by_fact (struct finding_of_rule *f, const struct fact *fact,
   return 1;
 }
 
-/* RET: the guest, or NULL where there is no system (the rule is then n/a) or
- * it is unknown whether there is one. */
-static int
-need_guest (struct image *img, struct finding_of_rule *f,
-            const struct guest **ret, struct err *e)
-{
-  const struct guest *g = image_guest (img, e);
-
-  *ret = NULL;
-  if (!g)
-    return -1;
-  if (g->root)
-    *ret = g;
-  else if (g->family.value)
-    return na (f, "there is no operating system");
-  else {
-    buf_puts (&f->value, "unknown");
-    return unknown (f, g->family.reason);
-  }
-  return 0;
-}
-
 /* --- the container --------------------------------------------------- */
 
 static int
@@ -353,15 +331,12 @@ has_tool (const struct os *os, const char *format)
 static int
 judge_virtio (struct image *img, struct finding_of_rule *f, struct err *e)
 {
-  const struct guest *g;
   const struct virtio *v;
   const struct boot *b;
   const struct os *os;
   const char *kernel;
-  int r = need_guest (img, f, &g, e);
+  int r;
 
-  if (!g)
-    return r;
   v = image_virtio (img, e);
   b = v ? image_boot (img, e) : NULL;
   os = b ? image_os (img, e) : NULL;
@@ -390,12 +365,9 @@ static int
 judge_cloud_init (struct image *img, struct finding_of_rule *f, struct err *e)
 {
   const struct cloud_init *c;
-  const struct guest *g;
   const struct os *os;
-  int r = need_guest (img, f, &g, e);
+  int r;
 
-  if (!g)
-    return r;
   c = image_cloud_init (img, e);
   os = c ? image_os (img, e) : NULL;
   if (!os)
@@ -420,11 +392,7 @@ static int
 judge_firmware (struct image *img, struct finding_of_rule *f, struct err *e)
 {
   const struct boot *b;
-  const struct guest *g;
-  int r = need_guest (img, f, &g, e);
 
-  if (!g)
-    return r;
   b = image_boot (img, e);
   if (!b)
     return -1;
@@ -444,11 +412,7 @@ static int
 warn_boot_code (struct image *img, struct finding_of_rule *f, struct err *e)
 {
   const struct boot *b;
-  const struct guest *g;
-  int r = need_guest (img, f, &g, e);
 
-  if (!g)
-    return r;
   b = image_boot (img, e);
   if (!b)
     return -1;
@@ -470,12 +434,8 @@ warn_distribution (struct image *img, struct finding_of_rule *f,
   static const char *const listed[] = { "centos", "ubuntu",   "debian",
                                         "coreos", "opensuse", "sles",
                                         "suse" };
-  const struct guest *g;
   const struct os *os;
-  int r = need_guest (img, f, &g, e);
 
-  if (!g)
-    return r;
   os = image_os (img, e);
   if (!os)
     return -1;
@@ -495,12 +455,9 @@ static int
 warn_native_kernel (struct image *img, struct finding_of_rule *f,
                     struct err *e)
 {
-  const struct guest *g;
   const struct boot *b;
-  int r = need_guest (img, f, &g, e);
+  int r;
 
-  if (!g)
-    return r;
   b = image_boot (img, e);
   if (!b)
     return -1;
@@ -533,11 +490,8 @@ warn_cloud_init_off (struct image *img, struct finding_of_rule *f,
                      struct err *e)
 {
   const struct cloud_init *c;
-  const struct guest *g;
-  int r = need_guest (img, f, &g, e);
+  int r;
 
-  if (!g)
-    return r;
   c = image_cloud_init (img, e);
   if (!c)
     return -1;
@@ -553,11 +507,8 @@ static int
 warn_datasource (struct image *img, struct finding_of_rule *f, struct err *e)
 {
   const struct cloud_init *c;
-  const struct guest *g;
-  int r = need_guest (img, f, &g, e);
+  int r;
 
-  if (!g)
-    return r;
   c = image_cloud_init (img, e);
   if (!c)
     return -1;
@@ -579,11 +530,8 @@ warn_datasource (struct image *img, struct finding_of_rule *f, struct err *e)
                        struct err *e)                                        \
   {                                                                          \
     const struct obstacles *o;                                               \
-    const struct guest *g;                                                   \
-    int r = need_guest (img, f, &g, e);                                      \
+    int r;                                                                   \
                                                                              \
-    if (!g)                                                                  \
-      return r;                                                              \
     o = image_obstacles (img, e);                                            \
     if (!o)                                                                  \
       return -1;                                                             \
@@ -608,12 +556,9 @@ DEFINE_OBSTACLE (warn_has_run, has_run_before,
 static int
 warn_conflicts (struct image *img, struct finding_of_rule *f, struct err *e)
 {
-  const struct guest *g;
   const struct os *os;
-  int r = need_guest (img, f, &g, e);
+  int r;
 
-  if (!g)
-    return r;
   os = image_os (img, e);
   if (!os)
     return -1;
@@ -636,44 +581,58 @@ static const char *const codes[] = { "InvalidUrl",
                                      "InternalError",
                                      NULL };
 
+#define DISK_RULE(name, limit, code, source, judge)                          \
+  {                                                                          \
+    name, limit, code, source, false, judge                                  \
+  }
+#define GUEST_RULE(name, limit, code, source, judge)                         \
+  {                                                                          \
+    name, limit, code, source, true, judge                                   \
+  }
+
 static const struct rule rules[] = {
-  { "url", "a COS object that can be read", "InvalidUrl", "213/4945",
-    judge_url },
-  { "format", "raw, qcow2, vhd or vmdk", "InvalidFormatSize", "213/4945",
-    judge_format },
-  { "virtual-size", "at most 536870912000 bytes", "InvalidFormatSize",
-    "213/4945", judge_virtual_size },
-  { "qcow2-size", "at most 53687091200 bytes", "InvalidFormatSize",
-    "213/4945", judge_qcow2_size },
-  { "virtio", "virtio_blk and virtio_net at boot", "VirtioNotInstall",
-    "213/9929", judge_virtio },
-  { "partition-table", "present", "PartitionNotPresent", "213/4945",
-    judge_partition_table },
-  { "cloud-init", "installed", "CloudInitNotInstalled", "213/12587",
-    judge_cloud_init },
-  { "root-filesystem", "present", "RootPartitionNotFound", "213/4945",
-    judge_root },
-  { "self-contained", "no other file, no encryption", "InternalError",
-    "213/4945", judge_self_contained },
-  { "intact", "can be read", "InternalError", "213/4945", judge_intact },
-  { "boot-firmware", "BIOS", "none", "213/17814", judge_firmware },
-  { "virtual-size-gb", "at most 500000000000 bytes", NULL, "213/4945",
-    warn_virtual_size },
-  { "mbr", "MBR", NULL, "213/17814", warn_gpt },
-  { "boot-code", "in the first sector", NULL, "213/17814", warn_boot_code },
-  { "distribution", "CentOS Ubuntu Debian CoreOS openSUSE SUSE", NULL,
-    "213/4945", warn_distribution },
-  { "native-kernel", "yes", NULL, "213/4945", warn_native_kernel },
-  { "cloud-init-enabled", "yes", NULL, "213/12587", warn_cloud_init_off },
-  { "cloud-init-datasource", "ConfigDrive", NULL, "213/12587",
-    warn_datasource },
-  { "device-names", "UUID", NULL, "213/17814", warn_device_names },
-  { "other-disks", "none in fstab", NULL, "213/17814", warn_other_disks },
-  { "shadow", "normal permissions", NULL, "213/17814", warn_shadow },
-  { "first-boot", "cloud-init has not run", NULL, "213/12587", warn_has_run },
-  { "conflicts", "no tools of other hypervisors", NULL, "213/17814",
-    warn_conflicts },
-  { NULL, NULL, NULL, NULL, NULL },
+  DISK_RULE ("url", "a COS object that can be read", "InvalidUrl", "213/4945",
+             judge_url),
+  DISK_RULE ("format", "raw, qcow2, vhd or vmdk", "InvalidFormatSize",
+             "213/4945", judge_format),
+  DISK_RULE ("virtual-size", "at most 536870912000 bytes",
+             "InvalidFormatSize", "213/4945", judge_virtual_size),
+  DISK_RULE ("qcow2-size", "at most 53687091200 bytes", "InvalidFormatSize",
+             "213/4945", judge_qcow2_size),
+  GUEST_RULE ("virtio", "virtio_blk and virtio_net at boot",
+              "VirtioNotInstall", "213/9929", judge_virtio),
+  DISK_RULE ("partition-table", "present", "PartitionNotPresent", "213/4945",
+             judge_partition_table),
+  GUEST_RULE ("cloud-init", "installed", "CloudInitNotInstalled", "213/12587",
+              judge_cloud_init),
+  DISK_RULE ("root-filesystem", "present", "RootPartitionNotFound",
+             "213/4945", judge_root),
+  DISK_RULE ("self-contained", "no other file, no encryption",
+             "InternalError", "213/4945", judge_self_contained),
+  DISK_RULE ("intact", "can be read", "InternalError", "213/4945",
+             judge_intact),
+  GUEST_RULE ("boot-firmware", "BIOS", "none", "213/17814", judge_firmware),
+  DISK_RULE ("virtual-size-gb", "at most 500000000000 bytes", NULL,
+             "213/4945", warn_virtual_size),
+  DISK_RULE ("mbr", "MBR", NULL, "213/17814", warn_gpt),
+  GUEST_RULE ("boot-code", "in the first sector", NULL, "213/17814",
+              warn_boot_code),
+  GUEST_RULE ("distribution", "CentOS Ubuntu Debian CoreOS openSUSE SUSE",
+              NULL, "213/4945", warn_distribution),
+  GUEST_RULE ("native-kernel", "yes", NULL, "213/4945", warn_native_kernel),
+  GUEST_RULE ("cloud-init-enabled", "yes", NULL, "213/12587",
+              warn_cloud_init_off),
+  GUEST_RULE ("cloud-init-datasource", "ConfigDrive", NULL, "213/12587",
+              warn_datasource),
+  GUEST_RULE ("device-names", "UUID", NULL, "213/17814", warn_device_names),
+  GUEST_RULE ("other-disks", "none in fstab", NULL, "213/17814",
+              warn_other_disks),
+  GUEST_RULE ("shadow", "normal permissions", NULL, "213/17814", warn_shadow),
+  GUEST_RULE ("first-boot", "cloud-init has not run", NULL, "213/12587",
+              warn_has_run),
+  GUEST_RULE ("conflicts", "no tools of other hypervisors", NULL, "213/17814",
+              warn_conflicts),
+  { .name = NULL },
 };
 
 const struct policy tencent_policy = {
