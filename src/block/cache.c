@@ -163,11 +163,11 @@ insert (struct shard *s, const void *owner, uint64_t key, size_t size,
 }
 
 static struct entry *
-find (struct shard *s, const void *owner, uint64_t key)
+find (struct shard *s, const void *owner, uint64_t key, size_t size)
 {
   struct entry *n = *bucket_of (s, owner, key);
 
-  while (n && (n->owner != owner || n->key != key))
+  while (n && (n->owner != owner || n->key != key || n->pub.size != size))
     n = n->chain;
   return n;
 }
@@ -203,7 +203,7 @@ cache_get (struct cache *c, const void *owner, uint64_t key, size_t size,
   int r;
 
   pthread_mutex_lock (&s->lock);
-  n = find (s, owner, key);
+  n = find (s, owner, key, size);
   if (n) {
     n->pins++;
     lru_remove (s, n);

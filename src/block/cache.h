@@ -26,11 +26,12 @@ struct cache_entry {
 struct cache *cache_new (size_t budget);
 void cache_free (struct cache *c);
 
-/* An owner that was never used before.  The address of a block will not do:
+/* An owner that was never used before: all owners come from here, or two
+ * kinds of them would meet on one key.  The address of a block will not do:
  * its entries outlive it, and the next block may lie at the same address. */
 const void *cache_new_owner (void);
 
-/* The SIZE bytes that belong to (OWNER, KEY): from the cache, or loaded by
+/* The SIZE bytes that belong to (OWNER, KEY, SIZE): from the cache, or loaded by
  * LOAD into DATA without any lock held.  Cost O(1).  Release with
  * cache_release. */
 int cache_get (struct cache *c, const void *owner, uint64_t key, size_t size,

@@ -217,14 +217,10 @@ static struct struct_io_manager io_manager_ops = {
   .flush = io_flush,
 };
 
-/* Blocks in the cache outlive an unmounted filesystem, and an address may be
- * used again: the owner is a number that no address of an object is. */
 void
 ext_io_init (struct ext *x)
 {
-  static _Atomic uintptr_t serial;
-
-  x->cache_owner = (const void *) (serial++ * 2 + 1);
+  x->cache_owner = cache_new_owner ();
 }
 
 errcode_t
