@@ -154,8 +154,10 @@ void
 policy_reasons (const struct policy_result *r, const char *code,
                 struct buf *ret)
 {
+  enum result worst = policy_code_result (r, code);
+
   for (size_t i = 0; i < r->n_rules; i++)
-    if (has_code (&r->policy->rules[i], code))
+    if (has_code (&r->policy->rules[i], code) && r->rules[i].result == worst)
       add_line (ret, &r->rules[i].reason);
 }
 

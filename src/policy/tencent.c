@@ -197,6 +197,8 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
 
   if (!i)
     return -1;
+  if (i->encrypted)
+    return na (f, "an encrypted image cannot be looked into");
   if (i->corrupt) {
     buf_puts (&f->value, "marked as corrupt");
     return fail (f, "The image itself says that it is corrupt. Repair it with"

@@ -43,6 +43,8 @@ compare ()
 
 compare root "$cache_dir/images/debian.qcow2"
 
+[ -e /etc/mtab ] || { note "left out: ordinary users cannot mount here"; exit 0; }
+
 # An ordinary user: whose directories lead to the image is not our matter, so it is a link to a descriptor's target.
 user=65534
 chown $user "$tmp/mnt"
