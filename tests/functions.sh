@@ -75,4 +75,13 @@ requires_corpus ()
   [ -x "$corpus_dir/unpack" ] || skip "the corpus is not there"
 }
 
+# Building the real images needs a mount namespace, which a plain chroot (whose
+# root is no mount point) cannot have.
+requires_debian ()
+{
+  requires mmdebstrap qemu-img unshare
+  [ "$(id -u)" != 0 ] || unshare --mount true 2> /dev/null ||
+    skip "no mount namespaces here, so the Debian images cannot be built"
+}
+
 tool () { printf '%s\n' "$builddir/tests/tools/$1"; }

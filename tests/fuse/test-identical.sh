@@ -3,7 +3,8 @@
 # to the nanosecond, links, xattrs, holes), also when an ordinary user mounts; disk identical to qemu-img convert -O raw.
 . "${srcdir:-.}/tests/functions.sh"
 takes_long
-requires mmdebstrap qemu-img losetup fusermount3 setpriv
+requires_debian
+requires losetup fusermount3 setpriv
 [ "$(id -u)" = 0 ] || skip "only root can make the kernel's mount"
 [ -e /dev/fuse ] || skip "there is no /dev/fuse"
 

@@ -2,7 +2,7 @@
 # The real Debian images: every expected fact, and the verdict.
 . "${srcdir:-.}/tests/functions.sh"
 takes_long
-requires mmdebstrap qemu-img
+requires_debian
 
 path_of ()
 {
