@@ -54,6 +54,10 @@ make_system ()
     "  linux /boot/vmlinuz-$version root=UUID=$uuid ro quiet" \
     "  initrd /boot/initrd.img-$version" '}' | put /boot/grub/grub.cfg
 
+  local m
+  for m in virtio/virtio virtio/virtio_ring virtio/virtio_pci block/virtio_blk net/virtio_net; do
+    echo module | put "/usr$dir/kernel/drivers/$m.ko"
+  done
   echo kernel/fs/binfmt_elf.ko | put /usr$dir/modules.builtin
   printf '%s\n' 'kernel/drivers/virtio/virtio.ko:' \
     'kernel/drivers/virtio/virtio_ring.ko:' \
@@ -68,7 +72,9 @@ make_system ()
   echo '#!/usr/bin/python3' | put /usr/bin/cloud-init
   echo '__VERSION__ = "22.4.2"' | put /usr/lib/python3/dist-packages/cloudinit/version.py
   echo 'datasource_list: [ ConfigDrive, None ]' | put /etc/cloud/cloud.cfg
-  echo '#!/bin/sh' | put /usr/lib/systemd/system-generators/cloud-init-generator
+  echo '[Unit]' | put /usr/lib/systemd/system/cloud-init.service
+  mkdir -p "$root/etc/systemd/system/cloud-init.target.wants"
+  ln -s /usr/lib/systemd/system/cloud-init.service "$root/etc/systemd/system/cloud-init.target.wants/"
 }
 
 make_disk ()

@@ -325,14 +325,17 @@ static int
 look_for_start (const struct vfs *v, char **ret, struct err *e)
 {
   static const char *const paths[] = {
-    "/lib/systemd/system-generators/cloud-init-generator",
-    "/usr/lib/systemd/system-generators/cloud-init-generator",
     "/etc/systemd/system/cloud-init.target.wants/cloud-init.service",
     "/etc/systemd/system/cloud-init.target.wants/cloud-init-main.service",
     "/etc/systemd/system/cloud-init.target.wants/cloud-init-network.service",
     "/etc/systemd/system/multi-user.target.wants/cloud-init.service",
     "/etc/systemd/system/multi-user.target.wants/cloud-init-main.service",
     "/etc/systemd/system/multi-user.target.wants/cloud-final.service",
+    "/usr/lib/systemd/system/cloud-init.target.wants/cloud-init.service",
+    "/usr/lib/systemd/system/cloud-init.target.wants/cloud-init-main.service",
+    "/usr/lib/systemd/system/multi-user.target.wants/cloud-init.service",
+    "/lib/systemd/system/cloud-init.target.wants/cloud-init.service",
+    "/lib/systemd/system/multi-user.target.wants/cloud-init.service",
     "/etc/init/cloud-init.conf",
     "/etc/runlevels/default/cloud-init",
     "/etc/runlevels/boot/cloud-init",
@@ -366,6 +369,33 @@ look_for_start (const struct vfs *v, char **ret, struct err *e)
   return 0;
 }
 
+/* The generator pulls in a target; the services are pulled in by links of
+ * that target, which `systemctl disable` takes away. */
+static int
+generator_alone (const struct vfs *v, struct cloud_init *c, struct err *e)
+{
+  static const char *const paths[] = {
+    "/usr/lib/systemd/system-generators/cloud-init-generator",
+    "/lib/systemd/system-generators/cloud-init-generator",
+  };
+  CLEANUP_FREE char *found = NULL;
+  int r = first_there (v, paths, ARRAY_SIZE (paths), &found, e);
+
+  if (r == -1)
+    return fact_could_not_look (&c->enabled, e) == -1
+               ? -1
+               : fact_unknown (&c->disabled_by, e, "%s", c->enabled.reason);
+  if (r == 0)
+    return 0;
+  fact_evidence (&c->enabled, "%s: there", found);
+  if (fact_unknown (&c->enabled, e,
+                    "%s is there, and no link starts the services",
+                    found) == -1 ||
+      fact_unknown (&c->disabled_by, e, "%s", c->enabled.reason) == -1)
+    return -1;
+  return 0;
+}
+
 static int
 decide_enabled (const struct vfs *v, const struct boot *b,
                 struct cloud_init *c, struct err *e)
@@ -382,6 +412,10 @@ decide_enabled (const struct vfs *v, const struct boot *b,
                ? -1
                : fact_unknown (&c->disabled_by, e, "%s", c->enabled.reason);
   fact_evidence (&c->enabled, "started by: %s", start ? start : "nothing");
+  if (r == 0 && generator_alone (v, c, e) == -1)
+    return -1;
+  if (c->enabled.reason)
+    return 0; /* unknown */
   if (fact_set (&c->disabled_by, e, "%s",
                 r ? "" : "no start-up unit, link or job is enabled") == -1)
     return -1;

@@ -64,6 +64,9 @@ struct sources {
   const char *cmdline;
   const char *cmdline_unknown; /* why it is not known, or NULL */
   const char *version;
+  const struct vfs *v;
+  const char
+      *modules; /* the directory; not NULL where modules.dep was read */
 };
 
 static void
@@ -302,6 +305,8 @@ gather (const struct vfs *v, const struct boot *b, const struct kernel *k,
   const char *initramfs = chosen && b->by_entry ? b->initramfs : k->initramfs;
 
   s->version = k->version;
+  s->v = v;
+  s->modules = k->modules;
   s->cmdline = chosen && b->cmdline.value ? b->cmdline.value : "";
   s->cmdline_unknown = chosen && !b->cmdline.value ? b->cmdline.reason : NULL;
   if (read_source (v, &s->builtin, k->modules, "/modules.builtin", e) == -1 ||
@@ -467,10 +472,26 @@ is_builtin (const struct sources *s, const char *module, const char *option,
 }
 
 static bool
-is_on_root (const struct sources *s, const char *module)
+is_listed (const struct sources *s, const char *module, const char **ret_line)
 {
   return s->dep.state == READ &&
-         lists_module (buf_str (&s->dep.text), module, NULL);
+         lists_module (buf_str (&s->dep.text), module, ret_line);
+}
+
+/* Is the file there that LINE of modules.dep names?  modules.dep may outlive
+ * it.  Old ones name it from the root.  1, 0, -1. */
+static int
+module_file_exists (const struct sources *s, const char *line, struct err *e)
+{
+  CLEANUP_FREE char *path = NULL;
+  int len = (int) strcspn (line, ":\n");
+
+  if (asprintf (&path, "%s%s%.*s", *line == '/' ? "" : s->modules,
+                *line == '/' ? "" : "/", len, line) == -1) {
+    path = NULL;
+    return err_set (e, ENOMEM, "out of memory");
+  }
+  return vfs_exists (s->v, path, e);
 }
 
 /* 0: *RET; 1: F is unknown, since the command line is; -1. */
@@ -503,17 +524,24 @@ static int
 module_state (struct fact *f, const struct sources *s, const char *module,
               struct err *e)
 {
+  const char *line;
   bool blocked;
   int r;
 
   if (s->dep.state == UNREADABLE)
     return fact_unknown (f, e, "%s: %s", s->dep.path, s->dep.why.msg);
-  if (!is_on_root (s, module)) {
+  if (!is_listed (s, module, &line)) {
     fact_evidence (f, "%s: %s is not listed",
                    s->dep.path ? s->dep.path : "/lib/modules", module);
     return fact_set (f, e, "missing");
   }
-  fact_evidence (f, "%s: %s is listed", s->dep.path, module);
+  r = module_file_exists (s, line, e);
+  if (r == -1)
+    return fact_could_not_look (f, e);
+  fact_evidence (f, "%s: %s is listed, its file is %s", s->dep.path, module,
+                 r ? "there" : "not there");
+  if (r == 0)
+    return fact_set (f, e, "missing");
   if (s->modprobe.state == UNREADABLE)
     return fact_unknown (f, e, "/etc/modprobe.d: %s", s->modprobe.why.msg);
   r = blocked_in (f, s, buf_str (&s->modprobe.text), "/etc/modprobe.d",

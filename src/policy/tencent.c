@@ -192,6 +192,7 @@ static int
 judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
 {
   const struct block_info *i = image_info (img, e);
+  const struct partition_table *t;
   const struct guest *g;
   const struct fs_info *fs;
 
@@ -213,7 +214,8 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
     err_clear (e);
     return 0;
   }
-  g = image_guest (img, e);
+  t = image_table (img, e);
+  g = t ? image_guest (img, e) : NULL;
   if (!g)
     return -1;
   fs = g->root ? volume_fs_info (g->root, e) : NULL;
@@ -228,6 +230,12 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
   }
   if (g->root && !fs)
     return -1; /* nobody knows how far it reaches */
+  for (size_t k = 0; k < t->n_partitions; k++)
+    if (t->partitions[k].beyond_end) {
+      buf_puts (&f->value, "cut off?");
+      return unknown (f, "A partition reaches beyond the end of the disk: the"
+                         " image may be cut off.");
+    }
   buf_puts (&f->value, "no damage met");
   return ok (f);
 }

@@ -73,6 +73,25 @@ guest net-on-root has_virtio=yes virtio/net=module << 'END'
 rm -r "$i"/usr/lib/modules/*/kernel/drivers/net
 END
 
+# modules.dep may outlive the file.
+guest net-file-gone has_virtio=no virtio/net=missing << 'END'
+rm -r "$i"/usr/lib/modules/*/kernel/drivers/net
+rm "$m/kernel/drivers/net/virtio_net.ko"
+END
+
+# A second partition that the end of the image cuts away: no pass.
+after_image ()
+{
+  truncate -s 20M "$tmp/disk.img"
+  echo 8M,10M,83 |
+    sfdisk -q --append --no-reread --no-tell-kernel "$tmp/disk.img"
+  truncate -s 10M "$tmp/disk.img"
+}
+guest cut-off $p/verdict=unknown $p/codes/InternalError=unknown \
+  has_virtio=yes << 'END'
+END
+after_image () { :; }
+
 guest net-missing has_virtio=no virtio/net=missing << 'END'
 rm -r "$i"/usr/lib/modules/*/kernel/drivers/net
 sed -i /virtio_net/d "$m/modules.dep"
@@ -217,6 +236,11 @@ END
 
 guest masked cloud_init=no cloud_init_info/enabled=no << 'END'
 ln -s /dev/null "$r/etc/systemd/system/cloud-init.service"
+END
+
+# `systemctl disable` leaves the generator, which alone starts nothing.
+guest generator-alone cloud_init=unknown cloud_init_info/enabled=unknown << 'END'
+rm -r "$r/etc/systemd/system/cloud-init.target.wants"
 END
 
 guest masked-generator cloud_init=no << 'END'
