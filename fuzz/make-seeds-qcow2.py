@@ -61,7 +61,7 @@ def zstd(data):
 
 
 def sparse(*records):
-    """What fuzz-qcow2.c expands."""
+    """What fuzz-format.c expands."""
     return b"SPRS" + b"".join(struct.pack(">IH", at, len(data)) + data
                               for at, data in records)
 

@@ -51,7 +51,7 @@ block_map (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
     return block_unreadable (b, off, e);
   len = MIN (len, b->size - off);
   if (!b->ops->map) {
-    *ret = (struct extent){ len, EXTENT_DATA, b, off };
+    *ret = extent_data (len, b, off);
     return 0;
   }
   if (b->ops->map (b, off, len, &x, e) == -1)
@@ -109,6 +109,17 @@ block_run_add (struct block_run *r, const struct extent *x, char *to,
   return 0;
 }
 
+static int
+read_stored (struct block *b, char *to, size_t len, uint64_t off,
+             struct err *e)
+{
+  if (!b->ops->pread)
+    return err_set (e, EIO, "%s: no way to read", b->ops->name);
+  if (b->ops->pread (b, to, len, off, e) == -1)
+    return err_in (e, "%s", b->ops->name);
+  return 0;
+}
+
 /* What cannot be taken from below as it is. */
 static int
 read_extent (struct block *b, const struct extent *x, char *to, uint64_t off,
@@ -118,11 +129,7 @@ read_extent (struct block *b, const struct extent *x, char *to, uint64_t off,
     memset (to, 0, x->length);
     return 0;
   }
-  if (!b->ops->pread)
-    return err_set (e, EIO, "%s: no way to read", b->ops->name);
-  if (b->ops->pread (b, to, x->length, off, e) == -1)
-    return err_in (e, "%s", b->ops->name);
-  return 0;
+  return read_stored (b, to, x->length, off, e);
 }
 
 int
@@ -136,10 +143,7 @@ block_pread (struct block *b, void *buf, size_t len, uint64_t off,
   if (!range_within (off, len, b->size))
     return block_unreadable (b, off, e);
   if (!b->ops->map || block_file_fd (b) != -1)
-    return len ? read_extent (
-                     b, &(struct extent){ len, EXTENT_COMPRESSED, b, off },
-                     to, off, e)
-               : 0;
+    return len ? read_stored (b, to, len, off, e) : 0;
   while (len > 0) {
     if (block_map (b, off, len, &x, e) == -1)
       return -1;
@@ -157,6 +161,39 @@ block_pread (struct block *b, void *buf, size_t len, uint64_t off,
   return 0;
 }
 
+/* Does EXTENT_DATA of B end the way down?  qemu recurses from raw and from
+ * what is preallocated, and otherwise believes the format. */
+static bool
+is_final (const struct block *b, const struct extent *x)
+{
+  return x->lower == b ||
+         (b->ops->bid && !x->transparent && !x->lower->ops->bid);
+}
+
+int
+block_status (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
+              bool *ret_own, struct err *e)
+{
+  bool own = true;
+  struct extent x;
+
+  for (unsigned i = 0; i < 4 * BLOCK_MAX_DEPTH; i++) {
+    if (block_map (b, off, len, &x, e) == -1)
+      return -1;
+    if (x.kind != EXTENT_DATA || is_final (b, &x)) {
+      *ret = x;
+      if (ret_own)
+        *ret_own = own;
+      return 0;
+    }
+    own = own && x.lower != block_backing (b);
+    b = x.lower;
+    off = x.offset;
+    len = x.length;
+  }
+  return err_set (e, ELOOP, "chain of images is too long");
+}
+
 int
 block_seek (struct block *b, uint64_t off, bool hole, uint64_t *ret,
             struct err *e)
@@ -167,7 +204,7 @@ block_seek (struct block *b, uint64_t off, bool hole, uint64_t *ret,
   if (off >= b->size)
     return err_set (e, ENXIO, "seek beyond the end");
   while (off < b->size) {
-    if (block_resolve (b, off, b->size - off, &x, e) == -1)
+    if (block_status (b, off, b->size - off, &x, NULL, e) == -1)
       return -1;
     is_hole = x.kind == EXTENT_ZERO || x.kind == EXTENT_UNALLOCATED;
     if (is_hole == hole)
@@ -253,14 +290,66 @@ block_format_open (struct block *below, const char *format,
   return 0;
 }
 
+struct block *
+block_backing (struct block *b)
+{
+  return b->ops->backing ? b->ops->backing (b) : NULL;
+}
+
+/* The images behind B, the nearest first. */
+static int
+add_chain (struct block *b, struct buf *out, struct err *e)
+{
+  for (b = block_backing (b); b; b = block_backing (b)) {
+    if (b->path)
+      buf_add_line_text (out, b->path, strlen (b->path));
+    buf_puts (out, "\n");
+  }
+  return buf_check (out, e);
+}
+
 int
 block_info (struct block *b, struct block_info *ret, struct err *e)
 {
   *ret = (struct block_info){ .cluster_size = BLOCK_NONE };
-  if (b->ops->info && b->ops->info (b, ret, e) == -1) {
+  if ((b->ops->info && b->ops->info (b, ret, e) == -1) ||
+      add_chain (b, &ret->backing_chain, e) == -1 ||
+      buf_check (&ret->extent_files, e) == -1 ||
+      buf_check (&ret->snapshots, e) == -1 ||
+      buf_check (&ret->features, e) == -1) {
     block_info_free (ret);
     return err_in (e, "%s", b->ops->name);
   }
+  return 0;
+}
+
+static struct block *
+storage_of (struct block *b, size_t i)
+{
+  if (b->ops->storage)
+    return b->ops->storage (b, i);
+  return i == 0 ? b->below : NULL;
+}
+
+int
+block_usage (struct block *b, uint64_t *ret_length, uint64_t *ret_allocated,
+             struct err *e)
+{
+  uint64_t length = 0, allocated = 0, more_length, more_allocated;
+  struct block *part;
+
+  if (block_file_fd (b) != -1)
+    return block_file_usage (b, ret_length, ret_allocated, e);
+  for (size_t i = 0; (part = storage_of (b, i)); i++) {
+    if (block_usage (part, &more_length, &more_allocated, e) == -1)
+      return -1;
+    length += more_length;
+    allocated += more_allocated;
+  }
+  if (!b->below) /* memory */
+    length = allocated = b->size;
+  *ret_length = length;
+  *ret_allocated = allocated;
   return 0;
 }
 

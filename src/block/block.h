@@ -24,6 +24,7 @@
 #include "base/err.h"
 
 struct block;
+struct block_check;
 struct cache;
 
 enum extent_kind {
@@ -38,7 +39,26 @@ struct extent {
   enum extent_kind kind;
   struct block *lower; /* EXTENT_DATA: where; the block itself: a transport */
   uint64_t offset;     /* EXTENT_DATA: byte offset in LOWER */
+  bool transparent;    /* EXTENT_DATA: there is no map of this part in the
+                          container (a flat extent, a fixed VHD), so the holes
+                          of LOWER count as its own */
 };
+
+/* LEN bytes that LOWER has at OFF. */
+static inline struct extent
+extent_data (uint64_t len, struct block *lower, uint64_t off)
+{
+  return (struct extent){
+    .length = len, .kind = EXTENT_DATA, .lower = lower, .offset = off
+  };
+}
+
+/* LEN bytes of any other kind. */
+static inline struct extent
+extent_of (enum extent_kind kind, uint64_t len)
+{
+  return (struct extent){ .length = len, .kind = kind };
+}
 
 /* What a container format says of itself: the files of `image/`.  A text
  * that is NULL, or a number that is BLOCK_NONE, has no meaning for the
@@ -47,12 +67,13 @@ struct extent {
 struct block_info {
   char *subformat, *version, *compression, *encrypted, *creator;
   char *backing_file, *backing_format, *data_file;
-  struct buf backing_chain; /* one a line */
+  struct buf backing_chain; /* one a line; filled by block_info */
   struct buf extent_files;  /* one a line */
   struct buf snapshots;     /* one a line: "id<TAB>name<TAB>..." */
   struct buf features;      /* one a line */
   uint64_t cluster_size;
   bool has_backing, has_snapshots, has_features, has_data_file;
+  bool has_encryption; /* the format knows it: `encrypted` NULL is "no" */
   bool dirty, corrupt; /* the image's own flags */
 };
 
@@ -78,6 +99,24 @@ struct block_ops {
 
   /* Formats only: fills RET, which is zero but for the BLOCK_NONEs. */
   int (*info) (struct block *b, struct block_info *ret, struct err *e);
+
+  /* Formats only.  The blocks that hold this layer's bytes: number I from 0,
+   * NULL: no more.  Without it: `below` alone.  They count in file_size and
+   * disk_size, as in qemu-img info. */
+  struct block *(*storage) (struct block *b, size_t i);
+
+  /* Formats only: the image that shows through where nothing is allocated,
+   * or NULL. */
+  struct block *(*backing) (struct block *b);
+
+  /* Formats only: looks for damage in this layer, with block_check_error and
+   * its like.  -1: could not look, which is no finding. */
+  int (*check) (struct block *b, struct block_check *c, struct err *e);
+
+  /* Formats only: what speaks against handing the image to a program that
+   * trusts it (FACTS of OpenStack's format inspector), one reason a line.
+   * Backing files and several formats at once are block_safety's. */
+  int (*safety) (struct block *b, struct buf *reasons, struct err *e);
 
   void (*close) (struct block *b); /* also after a failed open */
 };
@@ -172,8 +211,70 @@ int block_reference_open (struct block *base, const char *name,
                           const char *format, struct block **ret,
                           struct err *e) must_check nonnull (1, 2, 4, 5);
 
+/* The image that B, of a format, refers to as NAME and cannot do without (a
+ * backing file, an extent).  As block_reference_open; but where that fails
+ * for good (it is not there, it leads out, it is damaged), *RET is a block of
+ * SIZE bytes that cannot be read, and says why: what B itself has can still
+ * be seen, and block_check names what is missing. */
+int block_reference_or_missing (struct block *base, const char *name,
+                                const char *format, uint64_t size,
+                                struct block **ret, struct err *e) must_check
+    nonnull (1, 2, 5, 6);
+
+/* Why B, which block_reference_or_missing gave, cannot be read; NULL: it
+ * can. */
+const char *block_missing_reason (const struct block *b) nonnull (1);
+
 int block_info (struct block *b, struct block_info *ret,
                 struct err *e) must_check nonnull (1, 2, 3);
+
+/* The image behind B, or NULL. */
+struct block *block_backing (struct block *b) nonnull (1);
+
+/* Lengths of, and bytes allocated for, the files that hold B, without its
+ * backing files. */
+int block_usage (struct block *b, uint64_t *ret_length,
+                 uint64_t *ret_allocated, struct err *e) must_check
+    nonnull (1, 2, 3, 4);
+
+/* --- damage ---------------------------------------------------------- */
+
+/* What was found: zero-initialise, or set PROGRESS first. */
+#define BLOCK_MAX_FINDINGS 200 /* written out; all are counted */
+struct block_check {
+  struct buf findings; /* one a line */
+  uint64_t errors;     /* data are lost, or may be */
+  uint64_t notes;      /* harmless: leaked clusters, a copy that differs */
+  void (*progress) (void *arg, uint64_t done, uint64_t total);
+  void *progress_arg;
+  const char *prefix;        /* of the layer being looked at, or NULL */
+  struct block_reach *reach; /* how far the files must reach */
+  size_t n_reach;
+};
+
+/* Looks at B and the images behind it: structure, files that are missing,
+ * and bytes that are missing at the end of a file.
+ * Errors: could not look. */
+int block_check (struct block *b, struct block_check *c,
+                 struct err *e) must_check nonnull (1, 2, 3);
+void block_check_free (struct block_check *c);
+
+/* For drivers: a finding, as one phrase. */
+void block_check_error (struct block_check *c, const char *fmt, ...)
+    printf_like (2, 3);
+void block_check_note (struct block_check *c, const char *fmt, ...)
+    printf_like (2, 3);
+/* FILE must be END bytes long for all that B's tables name in it: how much
+ * is missing is said once, at the end. */
+void block_check_reach (struct block_check *c, struct block *file,
+                        uint64_t end) nonnull (1, 2);
+void block_check_progress (struct block_check *c, uint64_t done,
+                           uint64_t total) nonnull (1);
+
+/* Reasons, one a line, not to hand B to a program that trusts it; none: the
+ * buffer stays empty. */
+int block_safety (struct block *b, struct buf *reasons,
+                  struct err *e) must_check nonnull (1, 2, 3);
 void block_info_free (struct block_info *i);
 
 /* --- reading --------------------------------------------------------- */
@@ -206,7 +307,15 @@ int block_resolve (struct block *b, uint64_t off, uint64_t len,
                    struct extent *ret, struct err *e) must_check
     nonnull (1, 4, 5);
 
-/* SEEK_DATA / SEEK_HOLE over block_resolve.  Zeros are holes.  *RET is the
+/* As block_resolve, and as qemu's block status has it: what a format has
+ * allocated is data, whether or not the file below has a hole there; holes of
+ * the host count only where the container keeps no map (raw, flat extents)
+ * or was preallocated.  *RET_OWN (may be NULL): not from a backing file. */
+int block_status (struct block *b, uint64_t off, uint64_t len,
+                  struct extent *ret, bool *ret_own, struct err *e) must_check
+    nonnull (1, 4, 6);
+
+/* SEEK_DATA / SEEK_HOLE over block_status.  Zeros are holes.  *RET is the
  * offset; ENXIO as lseek(2) has it.  Cost: one map call per extent. */
 int block_seek (struct block *b, uint64_t off, bool hole, uint64_t *ret,
                 struct err *e) must_check nonnull (1, 4, 5);

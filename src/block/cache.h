@@ -31,8 +31,8 @@ void cache_free (struct cache *c);
  * its entries outlive it, and the next block may lie at the same address. */
 const void *cache_new_owner (void);
 
-/* The SIZE bytes that belong to (OWNER, KEY, SIZE): from the cache, or loaded by
- * LOAD into DATA without any lock held.  Cost O(1).  Release with
+/* The SIZE bytes that belong to (OWNER, KEY, SIZE): from the cache, or loaded
+ * by LOAD into DATA without any lock held.  Cost O(1).  Release with
  * cache_release. */
 int cache_get (struct cache *c, const void *owner, uint64_t key, size_t size,
                int (*load) (void *arg, void *data, size_t size,

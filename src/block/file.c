@@ -63,7 +63,7 @@ file_map (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
   struct file *f = b->priv;
   off_t data, hole;
 
-  *ret = (struct extent){ len, EXTENT_DATA, b, off };
+  *ret = extent_data (len, b, off);
   if (!f->seekable_holes)
     return 0;
   data = lseek (f->fd, (off_t) off, SEEK_DATA);

@@ -85,4 +85,3 @@ NAMED (dmg, AT (-512, "koly"));
 /* Version 1 is a container for qemu; version 2 is a raw disk that libblkid
  * names. */
 NAMED (luks, AT (0, "LUKS\xba\xbe\0\1"));
-NAMED (ewf, AT (0, "EVF\x09\x0d\x0a\xff\x00"));

@@ -19,7 +19,7 @@
 #include <zstd.h>
 
 #include "base/bytes.h"
-#include "block/cache.h"
+#include "block/table.h"
 
 /* "Cluster mapping". */
 #define OFFSET_MASK   UINT64_C (0x00fffffffffffe00) /* bits 9 to 55 */
@@ -28,44 +28,6 @@
 #define L2_ZERO       (UINT64_C (1) << 0)
 
 /* --- tables ---------------------------------------------------------- */
-
-/* An entry of the cache, held for a scope. */
-struct pin {
-  struct cache *cache;
-  struct cache_entry *entry;
-};
-
-static void
-cleanup_pin (struct pin *p)
-{
-  if (p->entry)
-    cache_release (p->cache, p->entry);
-}
-#define CLEANUP_PIN __attribute__ ((cleanup (cleanup_pin)))
-
-struct piece {
-  struct block *from;
-  uint64_t offset;
-};
-
-static int
-load_piece (void *arg, void *data, size_t size, struct err *e)
-{
-  struct piece *p = arg;
-
-  return block_pread (p->from, data, size, p->offset, e);
-}
-
-static int
-table_get (struct block *b, const void *owner, uint64_t off, size_t size,
-           struct pin *ret, struct err *e)
-{
-  struct piece p = { b->below, off };
-
-  ret->cache = b->env->cache;
-  return cache_get (ret->cache, owner, off, size, load_piece, &p, &ret->entry,
-                    e);
-}
 
 /* The L2 table for OFF: *RET, or 0 if there is none; then *RET_END is where
  * the guest range without tables ends, as far as it was looked at. */
@@ -81,8 +43,8 @@ l1_lookup (struct block *b, uint64_t off, uint64_t *ret, uint64_t *ret_end,
   const char *table;
 
   /* open has checked that the L1 table covers the size. */
-  if (table_get (b, q->l1_owner, q->l1_offset + first * 8, n * 8, &pin, e) ==
-      -1)
+  if (table_get (b->below, q->l1_owner, q->l1_offset + first * 8, n * 8, &pin,
+                 e) == -1)
     return err_in (e, "L1 table");
   table = pin.entry->data;
   *ret = load_be64 (table + i * 8) & OFFSET_MASK;
@@ -110,7 +72,7 @@ struct slice {
 static void
 cleanup_slice (struct slice *s)
 {
-  cleanup_pin (&s->pin);
+  pin_release (&s->pin);
 }
 #define CLEANUP_SLICE __attribute__ ((cleanup (cleanup_slice)))
 
@@ -126,7 +88,8 @@ slice_get (struct block *b, uint64_t l2, uint64_t off, struct slice *ret,
   ret->guest = (cluster - cluster % ret->count) << q->cluster_bits;
   cluster &= (UINT64_C (1) << q->l2_bits) - 1;
   ret->host = l2 + cluster / ret->count * q->slice;
-  if (table_get (b, q->l2_owner, ret->host, q->slice, &ret->pin, e) == -1)
+  if (table_get (b->below, q->l2_owner, ret->host, q->slice, &ret->pin, e) ==
+      -1)
     return err_in (e, "L2 table at 0x%" PRIx64, l2);
   return 0;
 }
@@ -245,10 +208,9 @@ map_unallocated (const struct qcow2 *q, uint64_t off, uint64_t len,
                  struct extent *ret)
 {
   if (q->backing && off < q->backing->size)
-    *ret = (struct extent){ MIN (len, q->backing->size - off), EXTENT_DATA,
-                            q->backing, off };
+    *ret = extent_data (MIN (len, q->backing->size - off), q->backing, off);
   else
-    *ret = (struct extent){ len, EXTENT_UNALLOCATED, NULL, 0 };
+    *ret = extent_of (EXTENT_UNALLOCATED, len);
   return 0;
 }
 
@@ -263,12 +225,13 @@ map_data (const struct qcow2 *q, uint64_t host, uint64_t len,
     return err_set (
         e, EIO, "cluster at 0x%" PRIx64 " lies beyond the end of the file",
         cluster);
-  if (host >= q->data->size)
-    *ret = (struct extent){ MIN (len, cluster + q->cluster_size - host),
-                            EXTENT_UNALLOCATED, NULL, 0 };
-  else
-    *ret = (struct extent){ MIN (len, q->data->size - host), EXTENT_DATA,
-                            q->data, host };
+  if (host >= q->data->size) {
+    *ret = extent_of (EXTENT_UNALLOCATED,
+                      MIN (len, cluster + q->cluster_size - host));
+    return 0;
+  }
+  *ret = extent_data (MIN (len, q->data->size - host), q->data, host);
+  ret->transparent = q->preallocated;
   return 0;
 }
 
@@ -303,7 +266,7 @@ map_slice (const struct qcow2 *q, const struct slice *s, uint64_t off,
     /* fall through */
   case EXTENT_ZERO:
   default:
-    *ret = (struct extent){ len, first.kind, NULL, 0 };
+    *ret = extent_of (first.kind, len);
     return 0;
   }
 }
@@ -498,6 +461,12 @@ qcow2_pread (struct block *b, void *buf, size_t len, uint64_t off,
   return 0;
 }
 
+static struct block *
+qcow2_backing (struct block *b)
+{
+  return ((struct qcow2 *) b->priv)->backing;
+}
+
 static void
 qcow2_close (struct block *b)
 {
@@ -521,5 +490,7 @@ const struct block_ops qcow2_ops = {
   .pread = qcow2_pread,
   .map = qcow2_map,
   .info = qcow2_info,
+  .backing = qcow2_backing,
+  .check = qcow2_check,
   .close = qcow2_close,
 };

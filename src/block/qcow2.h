@@ -43,6 +43,7 @@ struct qcow2 {
   char *backing_file, *backing_format, *data_file;
   char unknown_feature[47]; /* the name of the lowest unknown bit */
 
+  bool preallocated;     /* more clusters given out than have data */
   bool extended;         /* L2 entries of 16 bytes, with subclusters */
   unsigned entry_size;   /* of an L2 table, in bytes */
   unsigned l2_bits;      /* an L2 table has 1 << l2_bits entries */
@@ -71,6 +72,10 @@ int qcow2_unknown_bit (const struct qcow2 *q) nonnull (1);
  * name.  Fills the strings of b->priv. */
 int qcow2_read_extensions (struct block *b, struct err *e) must_check
     nonnull (1, 2);
+
+/* block_ops.check */
+int qcow2_check (struct block *b, struct block_check *c,
+                 struct err *e) must_check nonnull (1, 2, 3);
 
 /* block_ops.info */
 int qcow2_info (struct block *b, struct block_info *ret,

@@ -245,24 +245,6 @@ add_features (const struct qcow2 *q, struct buf *out)
       buf_printf (out, "%s\n", features[i].word);
 }
 
-/* The backing file, and what it says of its own. */
-static int
-add_chain (struct block *backing, struct buf *out, struct err *e)
-{
-  struct block_info info;
-
-  if (!backing)
-    return 0;
-  if (backing->path)
-    buf_add_line_text (out, backing->path, strlen (backing->path));
-  buf_puts (out, "\n");
-  if (block_info (backing, &info, e) == -1)
-    return err_in (e, "backing file '%s'", backing->path);
-  buf_puts (out, buf_str (&info.backing_chain));
-  block_info_free (&info);
-  return 0;
-}
-
 static int
 copy_string (const char *s, char **ret, struct err *e)
 {
@@ -293,16 +275,12 @@ qcow2_info (struct block *b, struct block_info *ret, struct err *e)
   const struct qcow2 *q = b->priv;
 
   ret->has_backing = ret->has_snapshots = true;
-  ret->has_features = ret->has_data_file = true;
+  ret->has_features = ret->has_data_file = ret->has_encryption = true;
   ret->cluster_size = q->cluster_size;
   ret->dirty = q->incompatible & QCOW2_DIRTY;
   ret->corrupt = q->incompatible & QCOW2_CORRUPT;
   add_features (q, &ret->features);
-  if (add_strings (q, ret, e) == -1 ||
-      add_chain (q->backing, &ret->backing_chain, e) == -1 ||
-      add_snapshots (b, &ret->snapshots, e) == -1 ||
-      buf_check (&ret->features, e) == -1 ||
-      buf_check (&ret->backing_chain, e) == -1)
+  if (add_strings (q, ret, e) == -1)
     return -1;
-  return buf_check (&ret->snapshots, e);
+  return add_snapshots (b, &ret->snapshots, e);
 }

@@ -290,7 +290,8 @@ open_backing (struct block *b, struct err *e)
     return 0;
   if (format && !strcmp (format, "vpc")) /* qemu's name for it */
     format = "vhd";
-  if (block_reference_open (b, q->backing_file, format, &q->backing, e) == -1)
+  if (block_reference_or_missing (b, q->backing_file, format, q->size,
+                                  &q->backing, e) == -1)
     return err_in (e, "backing file '%s'", q->backing_file);
   return 0;
 }
@@ -305,9 +306,25 @@ open_data_file (struct block *b, struct err *e)
     return 0;
   if (!q->data_file)
     return err_set (e, EINVAL, "the name of the data file is not there");
-  if (block_reference_open (b, q->data_file, "file", &q->data, e) == -1)
+  if (block_reference_or_missing (b, q->data_file, "file", INT64_MAX,
+                                  &q->data, e) == -1)
     return err_in (e, "data file '%s'", q->data_file);
   return 0;
+}
+
+/* Clusters that were given out and lie in a hole of the file, as with
+ * preallocation=metadata: the file is then asked which have data (qemu,
+ * qcow2_detect_metadata_preallocation, without counting references). */
+static bool
+has_more_clusters_than_data (const struct block *b, const struct qcow2 *q)
+{
+  uint64_t length, allocated, real;
+  struct err e = { 0 };
+
+  if (block_usage (b->below, &length, &allocated, &e) == -1)
+    return false; /* not a file: nothing to ask */
+  real = allocated / q->cluster_size;
+  return div_up (length, q->cluster_size) >= MAX (real * 10 / 9, real + 2);
 }
 
 int
@@ -323,6 +340,7 @@ qcow2_open (struct block *b, struct err *e)
   if (check_header (b, e) == -1 || open_data_file (b, e) == -1 ||
       open_backing (b, e) == -1)
     return -1;
+  q->preallocated = has_more_clusters_than_data (b, q);
   /* Whole sectors, as in qemu. */
   b->size = q->size & ~UINT64_C (511);
   return 0;

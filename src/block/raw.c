@@ -30,11 +30,12 @@ raw_map (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
 {
   uint64_t stored = b->below->size;
 
-  if (off >= stored)
-    *ret = (struct extent){ len, EXTENT_UNALLOCATED, NULL, 0 };
-  else
-    *ret = (struct extent){ MIN (len, stored - off), EXTENT_DATA, b->below,
-                            off };
+  if (off >= stored) {
+    *ret = extent_of (EXTENT_UNALLOCATED, len);
+    return 0;
+  }
+  *ret = extent_data (MIN (len, stored - off), b->below, off);
+  ret->transparent = true;
   return 0;
 }
 

@@ -158,3 +158,68 @@ block_reference_open (struct block *base, const char *name,
   }
   return block_format_open (file, format, ret, e);
 }
+
+/* --- what is not there ----------------------------------------------- */
+
+static int
+missing_map (struct block *b, uint64_t off unused_arg,
+             uint64_t len unused_arg, struct extent *ret unused_arg,
+             struct err *e)
+{
+  const struct err *why = b->priv;
+
+  return err_set (e, EIO, "'%s': %s", b->path, why->msg);
+}
+
+static void
+missing_close (struct block *b)
+{
+  free (b->priv);
+}
+
+static const struct block_ops missing_ops = {
+  .name = "reference",
+  .map = missing_map,
+  .close = missing_close,
+};
+
+const char *
+block_missing_reason (const struct block *b)
+{
+  return b->ops == &missing_ops ? ((struct err *) b->priv)->msg : NULL;
+}
+
+static int
+missing_open (struct block *base, const char *name, uint64_t size,
+              const struct err *why, struct block **ret, struct err *e)
+{
+  CLEANUP_BLOCK struct block *b = block_new (base->env, &missing_ops, e);
+
+  if (!b)
+    return -1;
+  b->priv = malloc (sizeof *why);
+  b->path = strdup (name);
+  if (!b->priv || !b->path)
+    return err_set (e, ENOMEM, "out of memory");
+  memcpy (b->priv, why, sizeof *why);
+  b->size = size;
+  *ret = steal_ptr (&b);
+  return 0;
+}
+
+int
+block_reference_or_missing (struct block *base, const char *name,
+                            const char *format, uint64_t size,
+                            struct block **ret, struct err *e)
+{
+  struct err why = { 0 };
+
+  if (block_reference_open (base, name, format, ret, &why) == 0)
+    return 0;
+  /* What may pass, and what lies in this host, is no fact about the image. */
+  if (err_is_transient (&why) || base->env->read_failed) {
+    *e = why;
+    return -1;
+  }
+  return missing_open (base, name, size, &why, ret, e);
+}

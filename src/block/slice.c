@@ -18,8 +18,8 @@ slice_map (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
                     "0x%" PRIx64 " lies beyond the end of the disk"
                     " (0x%" PRIx64 ")",
                     start + off, b->below->size);
-  *ret = (struct extent){ MIN (len, b->below->size - (start + off)),
-                          EXTENT_DATA, b->below, start + off };
+  *ret = extent_data (MIN (len, b->below->size - (start + off)), b->below,
+                      start + off);
   return 0;
 }
 

@@ -304,7 +304,7 @@ ext_map (struct fs *fs, uint64_t ino, uint64_t off, uint64_t len,
   if (get_file (x, ino, &node, e) == -1)
     return -1;
   if (ext_is_inline (node)) {
-    *ret = (struct extent){ len, EXTENT_COMPRESSED, NULL, 0 };
+    *ret = extent_of (EXTENT_COMPRESSED, len);
     return 0;
   }
   if (ext_map_blocks (x, node, off / x->block_size, &kind, &block, &count,

@@ -303,7 +303,7 @@ map_locked (struct fs *fs, uint64_t ino, uint64_t off, uint64_t len,
   int r;
 
   if (!fs->ops->map) {
-    *ret = (struct extent){ len, EXTENT_COMPRESSED, NULL, 0 };
+    *ret = extent_of (EXTENT_COMPRESSED, len);
     return 0;
   }
   if (lock_fs (fs, e) == -1)

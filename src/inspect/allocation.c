@@ -62,80 +62,11 @@ measure_extent (struct measure *m, uint64_t off, const struct extent *x,
   m->clusters_end = MAX (m->clusters_end, end);
 }
 
-/* Clusters that were given out and lie in a hole of the file, as with
- * preallocation=metadata: the file is then asked which have data (qemu,
- * qcow2_detect_metadata_preallocation, without counting references). */
-static bool
-has_more_clusters_than_data (struct block *b)
-{
-  uint64_t length, allocated, cluster, real;
-  struct block_info info;
-  struct err e = { 0 };
-
-  if (!b->below ||
-      block_file_usage (b->below, &length, &allocated, &e) == -1 ||
-      block_info (b, &info, &e) == -1)
-    return false; /* not a file: nothing to ask */
-  cluster = info.cluster_size;
-  block_info_free (&info);
-  if (cluster == 0 || cluster == BLOCK_NONE)
-    return false;
-  real = allocated / cluster;
-  return div_up (length, cluster) >= MAX (real * 10 / 9, real + 2);
-}
-
-/* The same for each extent of a layer: asked once. */
-struct layers {
-  struct block *b[BLOCK_MAX_DEPTH + 1];
-  bool preallocated[BLOCK_MAX_DEPTH + 1];
-  size_t n;
-};
-
-static bool
-is_preallocated (struct layers *l, struct block *b)
-{
-  for (size_t i = 0; i < l->n; i++)
-    if (l->b[i] == b)
-      return l->preallocated[i];
-  if (l->n == ARRAY_SIZE (l->b))
-    return false;
-  l->b[l->n] = b;
-  return l->preallocated[l->n++] = has_more_clusters_than_data (b);
-}
-
-/* What counts for a format is what it allocated, and for a raw image (which
- * has no table) the host's own holes; an overlay is looked through into its
- * backing chain.  *RET_OWN: not from a backing file. */
-static int
-map_for_measure (struct layers *l, struct block *disk, uint64_t off,
-                 struct extent *ret, bool *ret_own, struct err *e)
-{
-  uint64_t len = disk->size - off;
-  struct block *b = disk;
-  struct extent x;
-
-  *ret_own = true;
-  for (;;) {
-    if (block_map (b, off, len, &x, e) == -1)
-      return -1;
-    if (x.kind != EXTENT_DATA || x.lower == b ||
-        (!x.lower->ops->bid && b->ops->info && !is_preallocated (l, b)))
-      break;
-    *ret_own = *ret_own && !x.lower->ops->bid;
-    b = x.lower;
-    off = x.offset;
-    len = x.length;
-  }
-  *ret = x;
-  return 0;
-}
-
 int
 allocation_compute (void *arg, struct err *e)
 {
   struct image *img = arg;
   struct measure m = { 0 };
-  struct layers layers = { .n = 0 };
   uint64_t size = img->disk->size;
   struct extent x;
   bool own;
@@ -145,7 +76,7 @@ allocation_compute (void *arg, struct err *e)
   for (uint64_t off = 0; off < size; off += x.length) {
     if (img->disk->env->cancelled)
       return err_set (e, ECANCELED, "cancelled");
-    if (map_for_measure (&layers, img->disk, off, &x, &own, e) == -1)
+    if (block_status (img->disk, off, size - off, &x, &own, e) == -1)
       return -1;
     if (x.kind == EXTENT_DATA || x.kind == EXTENT_COMPRESSED)
       measure_extent (&m, off, &x, own);

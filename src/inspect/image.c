@@ -252,7 +252,7 @@ int
 image_usage (struct image *img, uint64_t *ret_length, uint64_t *ret_allocated,
              struct err *e)
 {
-  return block_file_usage (img->file, ret_length, ret_allocated, e);
+  return block_usage (img->disk, ret_length, ret_allocated, e);
 }
 
 static const struct virtio *

@@ -116,7 +116,7 @@ list_image_rows (struct node *n, struct err *e)
     [ROW_VERSION] = i->version,
     [ROW_CLUSTER_SIZE] = i->cluster_size != BLOCK_NONE,
     [ROW_COMPRESSION] = i->compression,
-    [ROW_ENCRYPTED] = i->version,
+    [ROW_ENCRYPTED] = i->has_encryption,
     [ROW_BACKING_FILE] = i->has_backing,
     [ROW_BACKING_FORMAT] = i->has_backing,
     [ROW_BACKING_CHAIN] = i->has_backing,

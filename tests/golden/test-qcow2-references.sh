@@ -1,5 +1,6 @@
 #!/bin/bash
-# xrayfs: a backing or data file opens only inside the image's directory
+# xrayfs: a backing or data file opens only inside the image's directory; what
+# the image itself has can be seen all the same
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${srcdir:-.}/tests/functions.sh"
 requires qemu-img mkfifo timeout
@@ -27,11 +28,15 @@ make () { qemu-img create -q -u -f qcow2 -b "$2" "${@:3}" "$1" 1M; }
 refused ()
 {
   local got
-  got=$(timeout 10 "$cat" --info "$1" 2>&1) && fail "$1: was opened"
+  got=$(timeout 10 "$cat" "$1" 2>&1 > got.raw) && fail "$1: was read"
   case $got in
-  *": qcow2: "*" file '"*"$2"*) note "$1: ${got#block-cat: }" ;;
+  *": reference: '"*"$2"*) note "$1: ${got#block-cat: }" ;;
   *) fail "$1: said '$got', wanted '$2'" ;;
   esac
+  [ ! -s got.raw ] || fail "$1: gave bytes"
+  "$cat" --check "$1" | grep -qF -- "$2" || fail "$1: not among the findings"
+  "$cat" --map "$1" > /dev/null 2>&1 && fail "$1: has a map"
+  return 0
 }
 opened () { "$cat" "$1" > got.raw || fail "$1: was not opened"; }
 
@@ -96,7 +101,7 @@ done
 opened in/long64.qcow2
 assert_equal "length of the chain" \
   "$("$cat" --info in/long64.qcow2 | grep -c ^backing_chain=)" 64
-refused in/long65.qcow2 "qcow2: backing file"
+refused in/long65.qcow2 "chain of backing files is too long"
 
 # --- formats, data files -------------------------------------------------------
 # raw is never probed: the overlay shows the bytes of a qcow2 file.
@@ -104,8 +109,10 @@ qemu-img create -q -f qcow2 in/inner.qcow2 1M
 make in/as-raw.qcow2 inner.qcow2 -F raw
 "$cat" in/as-raw.qcow2 > got.raw
 head -c 3 got.raw | grep -qx QFI || fail "raw was probed"
-qemu-img create -q -f qcow2 -o data_file=out/data.raw in/data.qcow2 1M
+qemu-img create -q -f qcow2 -o data_file=out/data.raw,preallocation=metadata \
+  in/data.qcow2 1M
 refused in/data.qcow2 "no such file"
-qemu-img create -q -f qcow2 -o data_file=/dev/shm/xrayfs-test.$$ in/shm.qcow2 1M
+qemu-img create -q -f qcow2 \
+  -o data_file=/dev/shm/xrayfs-test.$$,preallocation=metadata in/shm.qcow2 1M
 rm -f /dev/shm/xrayfs-test.$$
 refused in/shm.qcow2 "a device is refused"

@@ -4,9 +4,14 @@
  *   block-cat IMAGE > RAW                   the whole disk, in varied chunks
  *   block-cat --info IMAGE                  key=value
  *   block-cat --map IMAGE                   OFFSET LENGTH KIND [FILE OFFSET]
+ *   block-cat --status IMAGE                OFFSET LENGTH data|hole, as seeks
+ *   block-cat --check IMAGE                 what is damaged, one a line
+ *   block-cat --safety IMAGE                why not to trust it, one a line
  *   block-cat --random SEED N RAW IMAGE     N reads compared with RAW
  *   block-cat --random ... --threads T      in T threads at the same time
  *   block-cat --fault IMAGE                 fails each read of IMAGE in turn
+ *
+ * --format NAME opens it as that, without looking.
  *
  * Exit status: 0; 1 could not, or not equal; the reason is on stderr.
  */
@@ -23,6 +28,7 @@
 
 #define CHUNK_MAX (512 * KiB)
 
+static const char *format;
 static struct block_env env = { .dir_fd = -1 };
 static char dir_path[PATH_MAX];
 
@@ -61,7 +67,7 @@ open_image (const char *image, struct block **ret, struct err *e)
 
   if (open_file (image, &file, e) == -1)
     return -1;
-  return block_format_open (file, NULL, ret, e);
+  return block_format_open (file, format, ret, e);
 }
 
 /* --- whole contents -------------------------------------------------- */
@@ -146,7 +152,7 @@ static int
 show_info (struct block *b, struct err *e)
 {
   struct block_info i;
-  uint64_t allocated;
+  uint64_t allocated, file_size, disk_size;
 
   if (block_info (b, &i, e) == -1)
     return -1;
@@ -159,6 +165,10 @@ show_info (struct block *b, struct err *e)
   if (block_allocated (b, &allocated, e) == -1)
     return -1;
   printf ("allocated=%" PRIu64 "\n", allocated);
+  if (block_usage (b, &file_size, &disk_size, e) == -1)
+    return -1;
+  printf ("file_size=%" PRIu64 "\ndisk_size=%" PRIu64 "\n", file_size,
+          disk_size);
   return 0;
 }
 
@@ -177,6 +187,49 @@ show_map (struct block *b, struct err *e)
       printf (" %s %" PRIu64, x.lower->path, x.offset);
     printf ("\n");
   }
+  return 0;
+}
+
+static int
+show_status (struct block *b, struct err *e)
+{
+  uint64_t end = 0;
+  bool hole = false;
+
+  for (uint64_t off = 0; off < b->size; off = end, hole = !hole) {
+    if (block_seek (b, off, !hole, &end, e) == -1) {
+      if (e->code != ENXIO)
+        return -1;
+      end = b->size;
+    }
+    if (end > off)
+      printf ("%" PRIu64 " %" PRIu64 " %s\n", off, end - off,
+              hole ? "hole" : "data");
+  }
+  return 0;
+}
+
+static int
+show_check (struct block *b, struct err *e)
+{
+  struct block_check c = { 0 };
+  int r = block_check (b, &c, e);
+
+  if (r == 0)
+    printf ("%serrors=%" PRIu64 "\nnotes=%" PRIu64 "\n",
+            buf_str (&c.findings), c.errors, c.notes);
+  block_check_free (&c);
+  return r;
+}
+
+static int
+show_safety (struct block *b, struct err *e)
+{
+  CLEANUP_BUF struct buf reasons = { 0 };
+
+  if (block_safety (b, &reasons, e) == -1)
+    return -1;
+  printf ("%s", buf_str (&reasons));
   return 0;
 }
 
@@ -323,7 +376,16 @@ sweep (const char *image, struct block *want, struct err *e)
 
 /* --- main ----------------------------------------------------------- */
 
-enum mode { MODE_CAT, MODE_INFO, MODE_MAP, MODE_RANDOM, MODE_FAULT };
+enum mode {
+  MODE_CAT,
+  MODE_INFO,
+  MODE_MAP,
+  MODE_STATUS,
+  MODE_CHECK,
+  MODE_SAFETY,
+  MODE_RANDOM,
+  MODE_FAULT
+};
 
 static int
 run (enum mode mode, char **args, const char *image, unsigned threads,
@@ -338,6 +400,12 @@ run (enum mode mode, char **args, const char *image, unsigned threads,
     return show_info (b, e);
   case MODE_MAP:
     return show_map (b, e);
+  case MODE_STATUS:
+    return show_status (b, e);
+  case MODE_CHECK:
+    return show_check (b, e);
+  case MODE_SAFETY:
+    return show_safety (b, e);
   case MODE_RANDOM:
     return compare_random (b, strtoull (args[0], NULL, 0),
                            strtoull (args[1], NULL, 0), args[2], threads, e);
@@ -355,7 +423,9 @@ main (int argc, char **argv)
   static const struct option options[] = {
     { "info", 0, NULL, MODE_INFO },     { "map", 0, NULL, MODE_MAP },
     { "random", 0, NULL, MODE_RANDOM }, { "fault", 0, NULL, MODE_FAULT },
-    { "threads", 1, NULL, 'T' },        { 0 },
+    { "status", 0, NULL, MODE_STATUS }, { "check", 0, NULL, MODE_CHECK },
+    { "safety", 0, NULL, MODE_SAFETY }, { "threads", 1, NULL, 'T' },
+    { "format", 1, NULL, 'F' },         { 0 },
   };
   enum mode mode = MODE_CAT;
   struct err e = { 0 };
@@ -365,6 +435,8 @@ main (int argc, char **argv)
   while ((c = getopt_long (argc, argv, "", options, NULL)) != -1)
     if (c == 'T')
       threads = (unsigned) atoi (optarg);
+    else if (c == 'F')
+      format = optarg;
     else if (c == '?')
       return 2;
     else

@@ -81,9 +81,9 @@ patchwork_map (struct block *b, uint64_t off, uint64_t len,
               { EXTENT_UNALLOCATED, 0 }, { EXTENT_COMPRESSED, 0 } };
   size_t i = off / 4;
 
-  *ret = (struct extent){ MIN (len, 4 - off % 4), map[i].kind,
-                          map[i].kind == EXTENT_DATA ? b->below : NULL,
-                          map[i].offset + off % 4 };
+  *ret = extent_of (map[i].kind, MIN (len, 4 - off % 4));
+  ret->lower = map[i].kind == EXTENT_DATA ? b->below : NULL;
+  ret->offset = map[i].offset + off % 4;
   return 0;
 }
 

@@ -38,7 +38,7 @@ static const struct change changes[] = {
   { "version max", 4, 4, UINT32_MAX, REFUSED, "is not known" },
   { "backing at end", 8, 8, UINT64_MAX, REFUSED, "backing file name" },
   { "backing behind cluster", 8, 8, 513, REFUSED, "backing file name" },
-  { "backing without directory", 8, 8, 300, REFUSED, "refused" },
+  { "backing without directory", 8, 8, 300, OPENS, NULL },
   { "backing long", 16, 4, UINT32_MAX, OPENS, NULL }, /* no offset */
   { "cluster_bits 8", 20, 4, 8, REFUSED, "cluster size" },
   { "cluster_bits 22", 20, 4, 22, REFUSED, "cluster size" },

@@ -1,8 +1,9 @@
-/* xrayfs: fuzz target: a qcow2 image
+/* xrayfs: fuzz target: an image of one format, FORMAT
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Opens, describes, maps and reads.  Alone, without a directory: references
- * are refused, and the cache starts empty, so that a crash replays.
+ * Opens, describes, checks, maps and reads.  Alone, without a directory:
+ * references are refused, and the cache starts empty, so that a crash
+ * replays.
  *
  * An input that starts with "SPRS" is a sparse image, so that images with
  * large clusters can have small seeds: records of a 32 bit offset, a 16 bit
@@ -73,15 +74,21 @@ try_image (struct block_env *env, const uint8_t *data, size_t size)
   CLEANUP_FREE char *buf = malloc (READ_SIZE);
   CLEANUP_BLOCK struct block *b = NULL;
   struct block *mem;
+  struct block_check check = { 0 };
+  struct buf reasons = { 0 };
   struct block_info info;
   struct err e;
 
   if (!buf || block_mem_open (env, data, size, &mem, &e) == -1)
     return;
-  if (block_format_open (mem, "qcow2", &b, &e) == -1)
+  if (block_format_open (mem, FORMAT, &b, &e) == -1)
     return;
   if (block_info (b, &info, &e) == 0)
     block_info_free (&info);
+  (void) !block_check (b, &check, &e);
+  block_check_free (&check);
+  (void) !block_safety (b, &reasons, &e);
+  buf_free (&reasons);
   walk (b, buf);
 }
 
