@@ -1,5 +1,6 @@
 /* xrayfs: qcow2, shared by its files: qcow2.c maps and reads, qcow2_open.c
- * checks the header, qcow2_info.c has the rest of it
+ * checks the header, qcow2_info.c has the rest of it, qcow2_prealloc.c looks
+ * for clusters without data
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef XRAYFS_BLOCK_QCOW2_H
@@ -72,6 +73,10 @@ int qcow2_unknown_bit (const struct qcow2 *q) nonnull (1);
  * name.  Fills the strings of b->priv. */
 int qcow2_read_extensions (struct block *b, struct err *e) must_check
     nonnull (1, 2);
+
+/* Do its holes have to be asked of the file (extent.transparent)?  For
+ * open. */
+bool qcow2_is_preallocated (struct block *b) nonnull (1);
 
 /* block_ops.check */
 int qcow2_check (struct block *b, struct block_check *c,
