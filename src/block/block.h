@@ -121,11 +121,20 @@ struct block_ops {
   void (*close) (struct block *b); /* also after a failed open */
 };
 
+/* A directory that references may lead into, besides the image's own. */
+struct block_dir {
+  int fd;
+  char *path; /* absolute, without links */
+};
+#define BLOCK_MAX_FOLLOW 8
+
 /* What all blocks of one image share.  The image owns it. */
 struct block_env {
   int dir_fd;           /* the image's directory, for references; or -1 */
   const char *dir_path; /* its absolute path; NULL: not known */
-  struct cache *cache;  /* tables and decompressed clusters */
+  struct block_dir follow[BLOCK_MAX_FOLLOW]; /* where else they may lead */
+  size_t n_follow;
+  struct cache *cache;         /* tables and decompressed clusters */
   _Atomic uint64_t bytes_read; /* from the image's files so far */
   _Atomic bool cancelled;      /* reads fail with ECANCELED from now on */
   _Atomic bool read_failed;    /* the host could not read a file: an error
@@ -138,7 +147,8 @@ struct block {
   struct block *below; /* what a format reads from; owned if owns_below */
   bool owns_below;
   uint64_t size;  /* bytes that can be read */
-  char *path;     /* of a file: relative to env->dir_fd; inherited upwards */
+  char *path;     /* of a file: relative to env->dir_fd, or absolute (in a
+                     directory of env->follow); inherited upwards */
   unsigned depth; /* in the chain of backing files */
   struct block *referrer; /* of a file: the image whose reference opened it,
                            * which outlives it; or NULL */
@@ -198,8 +208,9 @@ int block_format_open (struct block *below, const char *format,
     nonnull (1, 3, 4);
 
 /* Opens the file that the image at BASE refers to as NAME (a backing file, a
- * data file, an extent), which may lie only inside the image's directory:
- * relative names are relative to the directory of the file that names them.
+ * data file, an extent), which may lie only inside the image's directory or
+ * those of env->follow: relative names are relative to the directory of the
+ * file that names them.
  * FORMAT as in block_format_open; "raw" is never probed, and "file" gives the
  * bytes of the file without a format (a data file, a flat extent).
  * The caller prepends the noun: err_in (e, "backing file '%s'", name).
@@ -244,7 +255,8 @@ int block_usage (struct block *b, uint64_t *ret_length,
 struct block_check {
   struct buf findings; /* one a line */
   uint64_t errors;     /* data are lost, or may be */
-  uint64_t notes;      /* harmless: leaked clusters, a copy that differs */
+  char first_error[512];
+  uint64_t notes; /* harmless: leaked clusters, a copy that differs */
   void (*progress) (void *arg, uint64_t done, uint64_t total);
   void *progress_arg;
   const char *prefix;        /* of the layer being looked at, or NULL */

@@ -18,11 +18,8 @@ struct block_reach {
 #define MAX_REACH 1024
 
 static void
-add_finding (struct block_check *c, const char *fmt, va_list ap)
+add_finding (struct block_check *c, const char *text)
 {
-  char text[512];
-
-  vsnprintf (text, sizeof text, fmt, ap);
   if (c->errors + c->notes > BLOCK_MAX_FINDINGS)
     return;
   if (c->prefix)
@@ -34,23 +31,28 @@ add_finding (struct block_check *c, const char *fmt, va_list ap)
 void
 block_check_error (struct block_check *c, const char *fmt, ...)
 {
+  char text[512];
   va_list ap;
 
-  c->errors++;
   va_start (ap, fmt);
-  add_finding (c, fmt, ap);
+  vsnprintf (text, sizeof text, fmt, ap);
   va_end (ap);
+  if (c->errors++ == 0)
+    memcpy (c->first_error, text, sizeof text);
+  add_finding (c, text);
 }
 
 void
 block_check_note (struct block_check *c, const char *fmt, ...)
 {
+  char text[512];
   va_list ap;
 
-  c->notes++;
   va_start (ap, fmt);
-  add_finding (c, fmt, ap);
+  vsnprintf (text, sizeof text, fmt, ap);
   va_end (ap);
+  c->notes++;
+  add_finding (c, text);
 }
 
 void

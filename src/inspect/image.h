@@ -25,6 +25,9 @@ struct image_source {
   int dir_fd;       /* its directory, for references; -1: none; taken over */
   const char *path; /* as the user gave it: `source`, messages; copied */
   const char *dir_path; /* absolute path of dir_fd, or NULL; copied */
+  /* Where else references may lead; fds taken over, paths copied. */
+  struct block_dir follow[BLOCK_MAX_FOLLOW];
+  size_t n_follow;
 };
 
 /* Opens the container; nothing else is computed.  *RET_DAMAGED (may be NULL)
@@ -61,6 +64,14 @@ struct allocation {
   uint64_t qcow2_size_bound; /* as `qemu-img measure -O qcow2` */
 };
 const struct allocation *image_allocation (struct image *img, struct err *e);
+
+/* Damage of the container: `ok`, or what was found, one a line. */
+struct integrity {
+  struct buf findings;
+  uint64_t errors; /* of them: data are lost, or may be */
+  char first_error[512];
+};
+const struct integrity *image_integrity (struct image *img, struct err *e);
 
 /* What lies in the container; the kind ("zip archive") is the reason. */
 const struct fact *image_contents (struct image *img, struct err *e);

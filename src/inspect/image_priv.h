@@ -28,10 +28,12 @@ struct image {
   struct block *file, *disk;
   struct lazy_registry running;
 
-  struct lazy info_cell, allocation_cell, contents_cell, table_cell,
-      guest_cell, os_cell, boot_cell, cloud_init_cell, obstacles_cell;
+  struct lazy info_cell, allocation_cell, integrity_cell, contents_cell,
+      table_cell, guest_cell, os_cell, boot_cell, cloud_init_cell,
+      obstacles_cell;
   struct block_info info;
   struct allocation allocation;
+  struct integrity integrity;
   struct fact contents;
   struct partition_table *table;
   struct volume **volumes;

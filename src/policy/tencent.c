@@ -192,6 +192,7 @@ static int
 judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
 {
   const struct block_info *i = image_info (img, e);
+  const struct integrity *damage;
   const struct partition_table *t;
   const struct guest *g;
   const struct fs_info *fs;
@@ -205,7 +206,15 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
     return fail (f, "The image itself says that it is corrupt. Repair it with"
                     " qemu-img check -r all, or export it again.");
   }
-  if (!image_allocation (img, e)) {
+  damage = image_integrity (img, e);
+  if (damage && damage->errors) {
+    buf_puts (&f->value, "damaged");
+    return fail (f,
+                 "The container is damaged (integrity/image): %s. Export or"
+                 " upload it again.",
+                 damage->first_error);
+  }
+  if (!damage || !image_allocation (img, e)) {
     /* What this host could not read says nothing of the image. */
     if (err_is_transient (e) || image_disk (img)->env->read_failed)
       return -1;
