@@ -310,6 +310,20 @@ judge_partition_table (struct image *img, struct finding_of_rule *f,
       contents->reason ? contents->reason : "data");
 }
 
+/* What was uploaded in place of a system disk. */
+static const struct {
+  const char *contents, *noun, *remedy;
+} wrong_files[] = {
+  { "installer", "an installation medium",
+    "install from it onto a disk, and upload that disk" },
+  { "empty", "an empty image", "upload the system disk" },
+  { "archive", "an archive",
+    "unpack it, and upload the disk image that is in it" },
+  { "compressed", "a compressed file",
+    "decompress it, and upload the disk image that is in it" },
+  { "other", "a wrong file", "upload the system disk" },
+};
+
 static int
 explain_no_root (struct image *img, struct finding_of_rule *f, struct err *e)
 {
@@ -320,13 +334,14 @@ explain_no_root (struct image *img, struct finding_of_rule *f, struct err *e)
 
   if (!contents || image_volumes (img, &v, &n, e) == -1)
     return -1;
+  for (size_t i = 0; i < ARRAY_SIZE (wrong_files); i++)
+    if (fact_is (contents, wrong_files[i].contents)) {
+      buf_puts (&f->remedy, wrong_files[i].remedy);
+      return fail (f, "There is no root filesystem: this is %s: %s.",
+                   wrong_files[i].noun,
+                   contents->reason ? contents->reason : "of no known kind");
+    }
   buf_puts (&f->remedy, "upload the system disk");
-  if (!fact_is (contents, "disk") && !fact_is (contents, "filesystem"))
-    return fail (f, "There is no root filesystem: this is %s%s.",
-                 fact_is (contents, "installer") ? "an installation medium: "
-                 : fact_is (contents, "empty")   ? "an empty image: "
-                                                 : "a wrong file: ",
-                 contents->reason ? contents->reason : "unknown");
   for (size_t i = 0; i < n; i++) {
     role = volume_role (v[i], e);
     if (!role)
