@@ -26,7 +26,7 @@ compare_starts (const void *a, const void *b)
 
 void
 block_starts_overlaps (struct block_starts *s, uint64_t len, uint64_t unit,
-                       struct block_check *c)
+                       uint64_t base, struct block_check *c)
 {
   const struct block_start *x = s->items;
 
@@ -40,6 +40,6 @@ block_starts_overlaps (struct block_starts *s, uint64_t len, uint64_t unit,
       block_check_error (c,
                          "block %" PRIu32 " (at 0x%" PRIx64
                          ") overlaps block %" PRIu32 " (at 0x%" PRIx64 ")",
-                         x[i].index, x[i].start * unit, x[i - 1].index,
-                         x[i - 1].start * unit);
+                         x[i].index, base + x[i].start * unit, x[i - 1].index,
+                         base + x[i - 1].start * unit);
 }

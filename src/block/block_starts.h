@@ -27,10 +27,10 @@ int block_starts_add (struct block_starts *s, uint32_t start, uint32_t index,
                       struct err *e) must_check nonnull (1, 4);
 
 /* A finding for each block that starts less than LEN units behind another's
- * start.  UNIT: bytes of a unit. */
+ * start.  UNIT: bytes of a unit; BASE: where unit 0 lies in the file. */
 void block_starts_overlaps (struct block_starts *s, uint64_t len,
-                            uint64_t unit, struct block_check *c)
-    nonnull (1, 4);
+                            uint64_t unit, uint64_t base,
+                            struct block_check *c) nonnull (1, 5);
 
 static inline void
 cleanup_block_starts (struct block_starts *s)

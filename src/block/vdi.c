@@ -267,7 +267,8 @@ map_unallocated (const struct vdi *v, uint64_t len, struct extent *ret,
   if (v->has_parent) {
     format_uuid (v->parent_uuid, uuid);
     return err_set (
-        e, EIO, "the parent, which the image knows by its UUID alone (%s)",
+        e, EIO,
+        "the data are in the parent, which is known by its UUID alone (%s)",
         uuid);
   }
   *ret = extent_of (EXTENT_UNALLOCATED, len);
@@ -317,8 +318,9 @@ check_entry (struct block *b, uint32_t index, uint32_t entry,
                        "block %" PRIu32 ": its place, %" PRIu32
                        ", is none of the %" PRIu32 " that the image has",
                        index, entry, v->blocks);
-  block_check_reach (c, b->below,
-                     v->data_offset + ((uint64_t) entry + 1) * v->block_size);
+  else
+    block_check_reach (
+        c, b->below, v->data_offset + ((uint64_t) entry + 1) * v->block_size);
 }
 
 static int
@@ -367,7 +369,7 @@ check_map (struct block *b, struct block_check *c, struct err *e)
                        "the header counts %" PRIu32
                        " blocks in use, and the block map has %" PRIu32,
                        v->allocated, used);
-  block_starts_overlaps (&starts, 1, v->block_size, c);
+  block_starts_overlaps (&starts, 1, v->block_size, v->data_offset, c);
   return 0;
 }
 

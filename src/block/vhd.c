@@ -102,7 +102,8 @@ map_parent (const struct vhd *v, uint64_t off, uint64_t len,
   if (v->type != VHD_DIFFERENCING)
     *ret = extent_of (EXTENT_UNALLOCATED, len);
   else if (!v->parent)
-    return err_set (e, EIO, "the parent, which the image does not name");
+    return err_set (
+        e, EIO, "the data are in the parent, which the image does not name");
   else if (v->parent_differs)
     return err_set (e, EIO, "parent '%s' is another image: its UUID differs",
                     v->parent_name);

@@ -26,6 +26,16 @@ check_end (const struct vhd_footer *end, struct block_check *c)
                        end->offset);
 }
 
+/* A footer that is intact without its last bytes: old Virtual PC left one
+ * byte away, and nobody more. */
+static void
+check_footer_length (struct block *b, const struct vhd_footer *end,
+                     struct block_check *c)
+{
+  if (end->intact && end->len < VHD_FOOTER_SIZE - 1)
+    block_check_reach (c, b->below, end->offset + VHD_FOOTER_SIZE);
+}
+
 /* What decides how the image is read; without the checksum, which follows
  * from the rest. */
 static bool
@@ -115,7 +125,8 @@ check_bat (struct block *b, struct block_check *c, struct err *e)
     block_check_progress (c, (uint64_t) (first + n) * 4,
                           (uint64_t) v->entries * 4);
   }
-  block_starts_overlaps (&starts, vhd_stride (v) / VHD_SECTOR, VHD_SECTOR, c);
+  block_starts_overlaps (&starts, vhd_stride (v) / VHD_SECTOR, VHD_SECTOR, 0,
+                         c);
   return 0;
 }
 
@@ -179,6 +190,7 @@ vhd_check (struct block *b, struct block_check *c, struct err *e)
 
   if (vhd_find_footers (b->below, &start, &end, e) == -1)
     return -1;
+  check_footer_length (b, &end, c);
   if (v->type != VHD_FIXED)
     return check_dynamic (b, &start, &end, c, e);
   if (v->size > v->data_end)
