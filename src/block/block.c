@@ -282,6 +282,7 @@ block_format_open (struct block *below, const char *format,
   b->below = steal_ptr (&mine);
   b->owns_below = true;
   b->depth = below->depth;
+  b->sealed = below->sealed;
   if (below->path && !(b->path = strdup (below->path)))
     return err_set (e, ENOMEM, "out of memory");
   if (ops->open (b, e) == -1)

@@ -150,6 +150,9 @@ struct block {
   char *path;     /* of a file: relative to env->dir_fd, or absolute (in a
                      directory of env->follow); inherited upwards */
   unsigned depth; /* in the chain of backing files */
+  bool sealed;    /* a member of an archive: what it refers to would lie in
+                     the archive, so that references are refused; inherited
+                     upwards */
   struct block *referrer; /* of a file: the image whose reference opened it,
                            * which outlives it; or NULL */
   void *priv;
@@ -280,6 +283,9 @@ void block_check_note (struct block_check *c, const char *fmt, ...)
  * is missing is said once, at the end. */
 void block_check_reach (struct block_check *c, struct block *file,
                         uint64_t end) nonnull (1, 2);
+/* What B refers to and does not have; block_check does it for each layer. */
+void block_check_missing (struct block_check *c, struct block *b)
+    nonnull (1, 2);
 void block_check_progress (struct block_check *c, uint64_t done,
                            uint64_t total) nonnull (1);
 

@@ -103,9 +103,8 @@ report_reach (struct block_check *c)
   c->prefix = NULL;
 }
 
-/* What one layer refers to and does not have. */
-static void
-check_missing (struct block *b, struct block_check *c)
+void
+block_check_missing (struct block_check *c, struct block *b)
 {
   struct block *part;
   const char *why;
@@ -122,7 +121,7 @@ int
 block_check (struct block *b, struct block_check *c, struct err *e)
 {
   for (; b && !block_missing_reason (b); b = block_backing (b)) {
-    check_missing (b, c);
+    block_check_missing (c, b);
     if (b->ops->check && b->ops->check (b, c, e) == -1)
       return err_in (e, "%s", b->ops->name);
     c->prefix = block_backing (b) ? block_backing (b)->path : NULL;

@@ -72,7 +72,6 @@ not_read (struct block *b unused_arg, struct err *e)
     .open = not_read,                                                        \
   }
 
-NAMED (vmdk, AT (0, "KDMV"), AT (0, "COWD"), AT (0, "# Disk DescriptorFile"));
 NAMED (qcow, AT (0, "QFI\xfb\0\0\0\1"));
 NAMED (qed, AT (0, "QED\0"));
 NAMED (parallels, AT (0, "WithoutFreeSpace"), AT (0, "WithouFreSpacExt"));
