@@ -78,9 +78,6 @@ NAMED (vhd, AT (0, "conectix"), AT (-512, "conectix"), AT (-511, "conectix"));
 NAMED (vhdx, AT (0, "vhdxfile"));
 NAMED (vmdk, AT (0, "KDMV"), AT (0, "COWD"), AT (0, "# Disk DescriptorFile"));
 NAMED (vdi, AT (0x40, "\x7f\x10\xda\xbe"));
-NAMED (qcow, AT (0, "QFI\xfb\0\0\0\1"));
-NAMED (qed, AT (0, "QED\0"));
-NAMED (parallels, AT (0, "WithoutFreeSpace"), AT (0, "WithouFreSpacExt"));
 NAMED (dmg, AT (-512, "koly"));
 /* Version 1 is a container for qemu; version 2 is a raw disk that libblkid
  * names. */
