@@ -15,10 +15,10 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include "base/bytes.h"
+#include "block/inflate.h"
 #include "block/table.h"
 
 /* "Cluster mapping". */
@@ -290,29 +290,6 @@ qcow2_map (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
 
 /* --- compressed clusters -------------------------------------------- */
 
-/* Raw deflate.  qemu writes a window of 4 KiB; others write more. */
-static int
-inflate_cluster (const void *from, size_t n, void *to, size_t size,
-                 struct err *e)
-{
-  z_stream z = { .next_in = (Bytef *) from,
-                 .avail_in = (uInt) n,
-                 .next_out = to,
-                 .avail_out = (uInt) size };
-  int r;
-
-  if (inflateInit2 (&z, -MAX_WBITS) != Z_OK)
-    return err_set (e, ENOMEM, "out of memory");
-  r = inflate (&z, Z_FINISH);
-  inflateEnd (&z);
-  if (r == Z_MEM_ERROR)
-    return err_set (e, ENOMEM, "out of memory");
-  /* Z_BUF_ERROR: the cluster is full before the stream ends. */
-  if ((r == Z_STREAM_END || r == Z_BUF_ERROR) && z.avail_out == 0)
-    return 0;
-  return err_set (e, EIO, "deflate data are damaged");
-}
-
 /* As many frames as it takes.  They may ask for a window: the most that the
  * zstd format recommends to support is also the most we give. */
 #define ZSTD_WINDOW_LOG 23
@@ -382,7 +359,7 @@ decompress (struct block *b, uint64_t entry, void *to, struct err *e)
   if (q->compression == QCOW2_ZSTD)
     r = unzstd_cluster (from, len, to, q->cluster_size, e);
   else
-    r = inflate_cluster (from, len, to, q->cluster_size, e);
+    r = inflate_exact (INFLATE_RAW, from, len, to, q->cluster_size, e);
   return r == -1 ? err_in (e, "compressed cluster at 0x%" PRIx64, off) : 0;
 }
 
