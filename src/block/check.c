@@ -23,7 +23,7 @@ add_finding (struct block_check *c, const char *fmt, va_list ap)
   char text[512];
 
   vsnprintf (text, sizeof text, fmt, ap);
-  if (c->errors + c->notes > BLOCK_MAX_FINDINGS)
+  if (c->n_lines++ >= BLOCK_MAX_FINDINGS)
     return;
   if (c->prefix)
     buf_printf (&c->findings, "backing file '%s': ", c->prefix);
@@ -48,6 +48,28 @@ block_check_note (struct block_check *c, const char *fmt, ...)
   va_list ap;
 
   c->notes++;
+  va_start (ap, fmt);
+  add_finding (c, fmt, ap);
+  va_end (ap);
+}
+
+void
+block_check_errors (struct block_check *c, uint64_t n, const char *fmt, ...)
+{
+  va_list ap;
+
+  c->errors += n;
+  va_start (ap, fmt);
+  add_finding (c, fmt, ap);
+  va_end (ap);
+}
+
+void
+block_check_notes (struct block_check *c, uint64_t n, const char *fmt, ...)
+{
+  va_list ap;
+
+  c->notes += n;
   va_start (ap, fmt);
   add_finding (c, fmt, ap);
   va_end (ap);
@@ -126,7 +148,7 @@ block_check (struct block *b, struct block_check *c, struct err *e)
     c->prefix = block_backing (b) ? block_backing (b)->path : NULL;
   }
   report_reach (c);
-  if (c->errors + c->notes > BLOCK_MAX_FINDINGS)
+  if (c->n_lines > BLOCK_MAX_FINDINGS)
     buf_printf (&c->findings, "%" PRIu64 " findings in all\n",
                 c->errors + c->notes);
   return buf_check (&c->findings, e);
