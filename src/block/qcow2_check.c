@@ -28,6 +28,14 @@
 
 /* --- counting -------------------------------------------------------- */
 
+/* The file that holds the tables must reach END. */
+static void
+reach (struct qcow2_check *k, uint64_t end)
+{
+  k->known_end = MAX (k->known_end, end);
+  block_check_reach (k->c, k->b->below, end);
+}
+
 /* Something at OFF lies behind the end of the file.  Does its reference count
  * say that it was there?  In a dirty image the counts say nothing. */
 static int
@@ -58,7 +66,7 @@ add_beyond (struct qcow2_check *k, uint64_t off, uint64_t len,
     return 0;
   }
   k->n_beyond++;
-  block_check_reach (k->c, k->b->below, off + len);
+  reach (k, off + len);
   return 0;
 }
 
@@ -80,22 +88,45 @@ count_cluster (struct qcow2_check *k, uint64_t cluster, uint16_t kind)
     ++*counter;
 }
 
-int
-qcow2_check_count (struct qcow2_check *k, uint64_t off, uint64_t len,
-                   uint16_t kind, const char *what, struct err *e)
+/* The last cluster may be short, but not missing. */
+static bool
+is_beyond (const struct qcow2_check *k, uint64_t off, uint64_t len)
 {
-  uint64_t first = off >> k->q->cluster_bits, last;
+  return !range_within (off, len, k->file_len + k->q->cluster_size - 1);
+}
 
-  if (len == 0)
-    return 0;
-  /* The last cluster may be short, but not missing. */
-  if (!range_within (off, len, k->file_len + k->q->cluster_size - 1))
-    return add_beyond (k, off, len, what, e);
-  if (kind == COUNTER_TABLE)
-    block_check_reach (k->c, k->b->below, off + len);
-  last = (off + len - 1) >> k->q->cluster_bits;
+static void
+count_clusters (struct qcow2_check *k, uint64_t off, uint64_t len,
+                uint16_t kind)
+{
+  uint64_t first = off >> k->q->cluster_bits;
+  uint64_t last = (off + len - 1) >> k->q->cluster_bits;
+
   for (uint64_t i = first; k->counters && i <= last; i++)
     count_cluster (k, i, kind);
+}
+
+int
+qcow2_check_table (struct qcow2_check *k, uint64_t off, uint64_t len,
+                   const char *what, struct err *e)
+{
+  if (len == 0)
+    return 0;
+  if (is_beyond (k, off, len))
+    return add_beyond (k, off, len, what, e);
+  reach (k, off + len);
+  count_clusters (k, off, len, COUNTER_TABLE);
+  return 0;
+}
+
+/* Data of LEN bytes, of which NEEDED are wanted. */
+static int
+count_data (struct qcow2_check *k, uint64_t off, uint64_t len,
+            uint64_t needed, const char *what, struct err *e)
+{
+  if (is_beyond (k, off, len))
+    return add_beyond (k, off, needed, what, e);
+  count_clusters (k, off, len, COUNTER_DATA);
   return 0;
 }
 
@@ -148,8 +179,7 @@ check_l1_entry (struct qcow2_walk *w, uint64_t index, uint64_t entry,
                          k->where, index);
     return 1;
   }
-  if (qcow2_check_count (k, off, k->q->cluster_size, COUNTER_TABLE,
-                         "L2 table", e) == -1)
+  if (qcow2_check_table (k, off, k->q->cluster_size, "L2 table", e) == -1)
     return -1;
   if (off & (k->q->cluster_size - 1))
     block_check_error (k->c,
@@ -194,9 +224,8 @@ check_compressed (struct qcow2_check *k, const struct qcow2_entry *x,
    * the compressed data are not complete. */
   if (range_within (off, len, k->file_len + k->q->cluster_size - 1) &&
       last >= k->b->below->size)
-    block_check_reach (k->c, k->b->below, last + 1);
-  return qcow2_check_count (k, off, len, COUNTER_DATA, "compressed cluster",
-                            e);
+    reach (k, last + 1);
+  return count_data (k, off, len, last + 1 - off, "compressed cluster", e);
 }
 
 /* How many bytes of the cluster are wanted: those of the guest's disk, and
@@ -255,8 +284,8 @@ check_data (struct qcow2_check *k, const struct qcow2_entry *x, struct err *e)
       bad_entry (k, x, "cluster of the data file without a copied flag");
     return 0;
   }
-  if (qcow2_check_count (k, off, k->q->cluster_size, COUNTER_DATA, "cluster",
-                         e) == -1)
+  if (count_data (k, off, k->q->cluster_size, bytes_needed (k, x), "cluster",
+                  e) == -1)
     return -1;
   return check_copied (k, x->value, "cluster", e);
 }
@@ -290,8 +319,7 @@ check_l2_entry (struct qcow2_walk *w, const struct qcow2_entry *x,
 static int
 check_l1 (struct qcow2_check *k, uint64_t off, uint32_t n, struct err *e)
 {
-  if (qcow2_check_count (k, off, (uint64_t) n * 8, COUNTER_TABLE, "L1 table",
-                         e) == -1)
+  if (qcow2_check_table (k, off, (uint64_t) n * 8, "L1 table", e) == -1)
     return -1;
   if (!range_within (off, (uint64_t) n * 8, k->b->below->size))
     return 0;
@@ -332,9 +360,9 @@ check_snapshots (struct qcow2_check *k, struct err *e)
   if ((k->q->incompatible & QCOW2_DATA_FILE) && k->q->nb_snapshots)
     block_check_error (k->c, "snapshots in an image with a data file");
   if (qcow2_each_snapshot (k->b, check_snapshot, k, &end, &why) == 0)
-    return qcow2_check_count (k, k->q->snapshots_offset,
-                              end - k->q->snapshots_offset, COUNTER_TABLE,
-                              "snapshot table", e);
+    return qcow2_check_table (k, k->q->snapshots_offset,
+                              end - k->q->snapshots_offset, "snapshot table",
+                              e);
   /* What may pass, and what lies in this host, is no finding. */
   if (err_is_transient (&why) || k->b->env->read_failed) {
     *e = why;
@@ -369,8 +397,8 @@ check_refcount_block (struct qcow2_check *k, uint64_t i, uint64_t entry,
   }
   if (off >= k->file_len)
     return add_beyond (k, off, k->q->cluster_size, "refcount block", e);
-  if (qcow2_check_count (k, off, k->q->cluster_size, COUNTER_TABLE,
-                         "refcount block", e) == -1)
+  if (qcow2_check_table (k, off, k->q->cluster_size, "refcount block", e) ==
+      -1)
     return -1;
   n = k->counters ? k->counters[cluster] & COUNTER_MAX : 1;
   if (n != 1)
@@ -387,8 +415,8 @@ check_refcount_blocks (struct qcow2_check *k, struct err *e)
   uint64_t entry = 0, n = qcow2_refcount_entries (k->q);
   enum qcow2_known known;
 
-  if (qcow2_check_count (k, k->q->refcount_offset, n * 8, COUNTER_TABLE,
-                         "refcount table", e) == -1)
+  if (qcow2_check_table (k, k->q->refcount_offset, n * 8, "refcount table",
+                         e) == -1)
     return -1;
   for (uint64_t i = 0; i < n; i++) {
     if (qcow2_refcount_entry (&k->refcounts, i, &entry, &known, e) == -1)
@@ -477,6 +505,40 @@ compare_refcounts (struct qcow2_check *k, struct err *e)
   return 0;
 }
 
+/* Where tables are lost, what they named is not known: the counts tell how
+ * far the file went.  In steps of what one block of counts covers. */
+#define MAX_COUNTS_BEYOND (UINT64_C (16) << 20)
+
+static int
+find_lost_end (struct qcow2_check *k, struct err *e)
+{
+  uint64_t covers = qcow2_refcount_covers (k->q), n_entries, entry, last = 0;
+  uint64_t cluster = k->n_clusters, count, budget = MAX_COUNTS_BEYOND;
+  enum qcow2_known known;
+
+  n_entries = qcow2_refcount_entries (k->q);
+  while (cluster / covers < n_entries && budget > 0) {
+    if (qcow2_refcount_entry (&k->refcounts, cluster / covers, &entry, &known,
+                              e) == -1)
+      return -1;
+    if (known != QCOW2_REFCOUNT_KNOWN)
+      break;
+    if (!entry) {
+      cluster += covers - cluster % covers;
+      continue;
+    }
+    if (qcow2_refcount (&k->refcounts, cluster, &count, &known, e) == -1)
+      return -1;
+    if (known == QCOW2_REFCOUNT_KNOWN && count > 0)
+      last = cluster;
+    cluster++;
+    budget--;
+  }
+  if (last << k->q->cluster_bits >= k->known_end)
+    reach (k, (last + 1) << k->q->cluster_bits);
+  return 0;
+}
+
 /* --- all of it ------------------------------------------------------- */
 
 static int
@@ -490,7 +552,7 @@ check_crypto (struct qcow2_check *k, struct err *e)
                        q->crypto_offset);
     return 0;
   }
-  return qcow2_check_count (k, q->crypto_offset, q->crypto_len, COUNTER_TABLE,
+  return qcow2_check_table (k, q->crypto_offset, q->crypto_len,
                             "encryption header", e);
 }
 
@@ -523,8 +585,7 @@ check_references (struct qcow2_check *k, struct err *e)
 {
   const struct qcow2 *q = k->q;
 
-  if (qcow2_check_count (k, 0, q->cluster_size, COUNTER_TABLE, "header", e) ==
-      -1)
+  if (qcow2_check_table (k, 0, q->cluster_size, "header", e) == -1)
     return -1;
   k->active = true;
   if (check_l1 (k, q->l1_offset, q->l1_size, e) == -1)
@@ -538,6 +599,8 @@ check_references (struct qcow2_check *k, struct err *e)
                         "%" PRIu64 " clusters or tables lie beyond the end of"
                         " the file",
                         k->n_beyond);
+  if (k->n_beyond && !k->dirty && find_lost_end (k, e) == -1)
+    return -1;
   return check_data_end (k, e);
 }
 

@@ -23,6 +23,7 @@ struct qcow2_check {
   uint64_t n_clusters; /* to be compared */
   uint16_t *counters;  /* one more than there are clusters; NULL: too many */
   uint64_t n_beyond;   /* references to what was cut off */
+  uint64_t known_end;  /* of what the file has or should have */
   uint64_t data_end;   /* of the data that start within the file */
   bool active;         /* the tables are not those of a snapshot */
   bool dirty;
@@ -30,10 +31,10 @@ struct qcow2_check {
   const char *incomplete; /* why the references are not all counted */
 };
 
-/* Counts the clusters of LEN bytes at OFF, which is named WHAT. */
-int qcow2_check_count (struct qcow2_check *k, uint64_t off, uint64_t len,
-                       uint16_t kind, const char *what,
-                       struct err *e) must_check nonnull (1, 5, 6);
+/* Counts the clusters of a table of LEN bytes at OFF, which is named WHAT. */
+int qcow2_check_table (struct qcow2_check *k, uint64_t off, uint64_t len,
+                       const char *what, struct err *e) must_check
+    nonnull (1, 4, 5);
 
 int qcow2_check_bitmaps (struct qcow2_check *k, struct err *e) must_check
     nonnull (1, 2);

@@ -51,7 +51,7 @@ check_table_entry (struct qcow2_check *k, uint32_t number, uint64_t entry,
                        number, entry);
     return 0;
   }
-  return off ? qcow2_check_count (k, off, k->q->cluster_size, COUNTER_TABLE,
+  return off ? qcow2_check_table (k, off, k->q->cluster_size,
                                   "cluster of a bitmap", e)
              : 0;
 }
@@ -63,8 +63,7 @@ check_table (struct qcow2_check *k, uint32_t number, const struct bitmap *m,
   struct qcow2_walk *w = &k->walk;
   uint64_t len = (uint64_t) m->table_size * 8, n;
 
-  if (qcow2_check_count (k, m->table, len, COUNTER_TABLE, "bitmap table",
-                         e) == -1)
+  if (qcow2_check_table (k, m->table, len, "bitmap table", e) == -1)
     return -1;
   if (!range_within (m->table, len, k->b->below->size))
     return 0;
@@ -132,8 +131,7 @@ qcow2_check_bitmaps (struct qcow2_check *k, struct err *e)
     k->incomplete = "the bitmap directory is damaged";
     return 0;
   }
-  if (qcow2_check_count (k, off, x->dir_size, COUNTER_TABLE,
-                         "bitmap directory", e) == -1)
+  if (qcow2_check_table (k, off, x->dir_size, "bitmap directory", e) == -1)
     return -1;
   if (!range_within (off, x->dir_size, k->b->below->size))
     good = false;
