@@ -321,6 +321,8 @@ block_info (struct block *b, struct block_info *ret, struct err *e)
     block_info_free (ret);
     return err_in (e, "%s", b->ops->name);
   }
+  if (ret->snapshots_err.code)
+    err_in (&ret->snapshots_err, "%s", b->ops->name);
   return 0;
 }
 

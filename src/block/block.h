@@ -70,6 +70,8 @@ struct block_info {
   struct buf backing_chain; /* one a line; filled by block_info */
   struct buf extent_files;  /* one a line */
   struct buf snapshots;     /* one a line: "id<TAB>name<TAB>..." */
+  struct err snapshots_err; /* code != 0: why they are not known, while the
+                               rest of this is */
   struct buf features;      /* one a line */
   uint64_t cluster_size;
   bool has_backing, has_snapshots, has_features, has_data_file;
@@ -254,9 +256,10 @@ int block_usage (struct block *b, uint64_t *ret_length,
 /* --- damage ---------------------------------------------------------- */
 
 /* What was found: zero-initialise, or set PROGRESS first. */
-#define BLOCK_MAX_FINDINGS 200 /* written out; all are counted */
+#define BLOCK_MAX_FINDINGS 200 /* lines; all findings are counted */
 struct block_check {
   struct buf findings; /* one a line */
+  unsigned n_lines;    /* of them */
   uint64_t errors;     /* data are lost, or may be */
   char first_error[512];
   uint64_t notes; /* harmless: leaked clusters, a copy that differs */
@@ -279,6 +282,11 @@ void block_check_error (struct block_check *c, const char *fmt, ...)
     printf_like (2, 3);
 void block_check_note (struct block_check *c, const char *fmt, ...)
     printf_like (2, 3);
+/* N findings of one kind, as one line. */
+void block_check_errors (struct block_check *c, uint64_t n, const char *fmt,
+                         ...) printf_like (3, 4);
+void block_check_notes (struct block_check *c, uint64_t n, const char *fmt,
+                        ...) printf_like (3, 4);
 /* FILE must be END bytes long for all that B's tables name in it: how much
  * is missing is said once, at the end. */
 void block_check_reach (struct block_check *c, struct block *file,

@@ -319,6 +319,7 @@ qcow2_open (struct block *b, struct err *e)
 
   if (!q)
     return err_set (e, ENOMEM, "out of memory");
+  lazy_init (&q->tail, NULL, NULL);
   if (read_header (b, e) == -1)
     return -1;
   derive (q);

@@ -24,9 +24,22 @@ SHOW_INFO (show_backing_format, show_text (f, i->backing_format))
 SHOW_INFO (show_backing_chain, show_lines (f, buf_str (&i->backing_chain)))
 SHOW_INFO (show_data_file, show_text (f, i->data_file))
 SHOW_INFO (show_extent_files, show_lines (f, buf_str (&i->extent_files)))
-SHOW_INFO (show_snapshots, show_lines (f, buf_str (&i->snapshots)))
 SHOW_INFO (show_features, show_lines (f, buf_str (&i->features)))
 SHOW_INFO (show_creator, show_text (f, i->creator))
+
+static int
+show_snapshots (struct node *n, struct finding *f, struct err *e)
+{
+  const struct block_info *i = image_info (node_image (n), e);
+
+  if (!i)
+    return -1;
+  if (i->snapshots_err.code) {
+    *e = i->snapshots_err;
+    return -1;
+  }
+  return show_lines (f, buf_str (&i->snapshots));
+}
 
 static int
 show_allocated (struct node *n, struct finding *f, struct err *e)
