@@ -699,6 +699,10 @@ do_init (void *userdata, struct fuse_conn_info *conn)
   fuse_apply_conn_info_opts (fs->options->connection, conn);
   conn->want &= ~(unsigned) FUSE_CAP_WRITEBACK_CACHE;
   conn->max_read = fs->options->max_read; /* as libfuse insists */
+  /* The kernel takes the lesser of what it has and our answer: should the
+   * guardian have raised it already, it stays. */
+  if (fs->options->readahead)
+    conn->max_readahead = (unsigned) fs->options->readahead * 1024;
   fs->ready (fs);
 }
 
