@@ -305,15 +305,44 @@ qcow2_map (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
 
 /* --- compressed clusters -------------------------------------------- */
 
+/* Making a context takes as long as a sixth of a cluster.  One that grew for
+ * a large window is not kept. */
+#define ZSTD_KEPT MiB
+
+static ZSTD_DCtx *
+context_get (struct qcow2 *q)
+{
+  ZSTD_DCtx *dctx = NULL;
+
+  for (size_t i = 0; !dctx && i < QCOW2_CONTEXTS; i++)
+    dctx = atomic_exchange (&q->contexts[i], NULL);
+  return dctx ? dctx : ZSTD_createDCtx ();
+}
+
+static void
+context_put (struct qcow2 *q, ZSTD_DCtx *dctx)
+{
+  bool keep = ZSTD_sizeof_DCtx (dctx) <= ZSTD_KEPT;
+  void *none;
+
+  ZSTD_DCtx_reset (dctx, ZSTD_reset_session_only);
+  for (size_t i = 0; keep && i < QCOW2_CONTEXTS; i++) {
+    none = NULL;
+    if (atomic_compare_exchange_strong (&q->contexts[i], &none, dctx))
+      return;
+  }
+  ZSTD_freeDCtx (dctx);
+}
+
 /* As many frames as it takes.  They may ask for a window: the most that the
  * zstd format recommends to support is also the most we give. */
 #define ZSTD_WINDOW_LOG 23
 
 static int
-unzstd_cluster (const void *from, size_t n, void *to, size_t size,
-                struct err *e)
+unzstd_cluster (struct qcow2 *q, const void *from, size_t n, void *to,
+                size_t size, struct err *e)
 {
-  ZSTD_DCtx *dctx = ZSTD_createDCtx ();
+  ZSTD_DCtx *dctx = context_get (q);
   ZSTD_inBuffer in = { from, n, 0 };
   ZSTD_outBuffer out = { to, size, 0 };
   size_t r = 1, was_in, was_out;
@@ -327,7 +356,7 @@ unzstd_cluster (const void *from, size_t n, void *to, size_t size,
     r = ZSTD_decompressStream (dctx, &out, &in);
   } while (!ZSTD_isError (r) && out.pos < size &&
            (in.pos > was_in || out.pos > was_out));
-  ZSTD_freeDCtx (dctx);
+  context_put (q, dctx);
   /* r > 0: the frame holds more than a cluster. */
   if (r != 0 || out.pos < size)
     return err_set (e, EIO, "zstd data are damaged");
@@ -356,7 +385,7 @@ compressed_range (const struct qcow2 *q, uint64_t entry, uint64_t size,
 static int
 decompress (struct block *b, uint64_t entry, void *to, struct err *e)
 {
-  const struct qcow2 *q = b->priv;
+  struct qcow2 *q = b->priv;
   CLEANUP_FREE void *from = NULL;
   uint64_t off = 0;
   size_t len = 0; /* at most two clusters: 4 MiB */
@@ -370,7 +399,7 @@ decompress (struct block *b, uint64_t entry, void *to, struct err *e)
   if (block_pread (b->below, from, len, off, e) == -1)
     return -1;
   if (q->compression == QCOW2_ZSTD)
-    r = unzstd_cluster (from, len, to, q->cluster_size, e);
+    r = unzstd_cluster (q, from, len, to, q->cluster_size, e);
   else
     r = inflate_exact (INFLATE_RAW, from, len, to, q->cluster_size, e);
   return r == -1 ? err_in (e, "compressed cluster at 0x%" PRIx64, off) : 0;
@@ -468,6 +497,8 @@ qcow2_close (struct block *b)
   block_close (q->backing);
   if (q->data != b->below)
     block_close (q->data);
+  for (size_t i = 0; i < QCOW2_CONTEXTS; i++)
+    ZSTD_freeDCtx (q->contexts[i]); /* NULL is fine */
   free (q->backing_file);
   free (q->backing_format);
   free (q->data_file);

@@ -29,12 +29,13 @@
 
 #define QCOW2_PIECE    (UINT64_C (64) << 10) /* of a table, in the cache */
 #define QCOW2_MAX_NAME 1023                  /* of a backing or data file */
+#define QCOW2_CONTEXTS 16                    /* as many as read at once */
 
 enum qcow2_crypt { QCOW2_CRYPT_NONE, QCOW2_CRYPT_AES, QCOW2_CRYPT_LUKS };
 enum qcow2_compression { QCOW2_ZLIB, QCOW2_ZSTD };
 
 /* An open image: the header, checked, and what it refers to.  Constant after
- * open. */
+ * open, but for the contexts. */
 struct qcow2 {
   uint32_t version, header_length;
   unsigned cluster_bits;
@@ -68,6 +69,8 @@ struct qcow2 {
 
   struct lazy tail; /* may the last data cluster be short? */
   bool short_tail;  /* the answer */
+  /* Of zstd, for the next cluster; NULL: none.  All else is constant. */
+  _Atomic (void *) contexts[QCOW2_CONTEXTS];
 };
 
 /* How many bits of a guest offset one L2 table covers. */

@@ -726,6 +726,28 @@ tree_is_exported (struct tree *t, node_id id)
   return n && node_is_wanted (n);
 }
 
+static int
+stream_pread (void *self, uint64_t id, void *buf, size_t len, uint64_t off,
+              size_t *ret, struct err *e)
+{
+  return tree_pread (self, id, buf, len, off, ret, e);
+}
+
+static int
+stream_map (void *self, uint64_t id, uint64_t off, uint64_t len,
+            struct extent *ret, struct err *e)
+{
+  return tree_map (self, id, off, len, ret, e);
+}
+
+struct stream_source
+tree_stream (struct tree *t, node_id id)
+{
+  return (struct stream_source){
+    .read = stream_pread, .map = stream_map, .self = t, .id = id
+  };
+}
+
 void
 tree_path (struct tree *t, node_id id, struct buf *ret)
 {

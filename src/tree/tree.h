@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "block/block.h"
+#include "block/prefetch.h"
 
 struct image;
 struct tree;
@@ -94,6 +95,9 @@ int tree_pread (struct tree *t, node_id id, void *buf, size_t len,
  * that the front can splice (block_file_fd) and seek. */
 int tree_map (struct tree *t, node_id id, uint64_t off, uint64_t len,
               struct extent *ret, struct err *e) must_check;
+
+/* The two of them, for a stream. */
+struct stream_source tree_stream (struct tree *t, node_id id);
 
 /* Walks PATH ("partitions/1/size", leading and trailing slashes allowed)
  * from the root, following xrayfs's own symbolic links (import/default), but
