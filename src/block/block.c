@@ -182,6 +182,8 @@ block_status (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
       return -1;
     if (x.kind != EXTENT_DATA || is_final (b, &x)) {
       *ret = x;
+      if (b->ops->all_data)
+        ret->kind = EXTENT_COMPRESSED;
       if (ret_own)
         *ret_own = own;
       return 0;

@@ -82,6 +82,10 @@ struct block_info {
 struct block_ops {
   const char *name; /* as in `format`: "qcow2", "raw", "file" */
 
+  /* Formats only: qemu has no map of this format, so that block_status calls
+   * all of it data. */
+  bool all_data;
+
   /* Formats only: how many bits of BELOW match this format's signature and
    * header checks; 0: not mine; -1: could not look, which is not "not
    * mine". */
