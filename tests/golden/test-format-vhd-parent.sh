@@ -15,7 +15,7 @@ random.seed(4)
 BLOCK, UNUSED = 4096, m["UNUSED"]
 
 def image(name, uuid, parent=None, lower=b"", sectors=640, block=BLOCK,
-          names="", locators=(), text=b"", extra=b""):
+          names="", locators=(), text=b"", when=2000):
     """Random blocks over LOWER; returns the disk."""
     disk = bytearray(lower[:sectors * 512].ljust(sectors * 512, b"\0"))
     entries = -(-sectors * 512 // block)
@@ -38,7 +38,7 @@ def image(name, uuid, parent=None, lower=b"", sectors=640, block=BLOCK,
         data += bits.ljust(bitmap, b"\0") + body
         at += bitmap + block
     foot = m["footer"](4 if parent else 3, sectors, uuid=uuid, time=1000)
-    head = m["header"](entries=entries, block=block, name=names, time=2000,
+    head = m["header"](entries=entries, block=block, name=names, time=when,
                        parent=parent or bytes(16), locators=locators)
     assert entries * 4 <= 512
     open(name, "wb").write(m["dynamic"](foot, head, bat, text, data))
@@ -86,6 +86,7 @@ one("n-uuid0", parent=bytes(15) + b"\0", names="base.vhd")
 one("n-utf", names="b\u00e4s\u00e9-\U0001f4be.vhd")
 os.link("base.vhd", "b\u00e4s\u00e9-\U0001f4be.vhd")
 
+one("younger", names="base.vhd", when=999)
 one("x-missing", names="C:\\x\\lost.vhd")
 one("x-other", names="c.vhd")
 one("x-unnamed")
@@ -112,6 +113,17 @@ done
 "$block_cat" sub/b.vhd > got.raw 2> err.log && fail "sub/b: reached out"
 grep -q "outside the image's directory" err.log || fail "$(cat err.log)"
 for i in n-*.vhd; do same "${i%.vhd}"; done
+
+assert_equal "younger" "$("$block_cat" --check younger.vhd | tail -n 2)" \
+  $'errors=0\nnotes=1'
+"$block_cat" younger.vhd > got.raw
+cmp got.raw younger.raw || fail "younger: contents"
+
+# The bits of a dynamic disk are ignored, as in qemu.
+if command -v qemu-img > /dev/null; then
+  qemu-img convert -O raw base.vhd qemu.raw
+  cmp qemu.raw base.raw || fail "base: qemu reads it differently"
+fi
 
 "$block_cat" --info last.vhd > info
 assert_equal "chain" "$(sed -n 's/^backing_chain=//p' info)" \

@@ -102,13 +102,12 @@ finding ()
   "$block_cat" --check broken.vhd | grep -qF -- "$1" ||
     fail "$1: not found: $("$block_cat" --check broken.vhd)"
 }
-patch_at () { printf "$2" | dd of=broken.vhd bs=1 seek="$1" conv=notrunc status=none; }
+patch_at () { printf %s "$2" | dd of=broken.vhd bs=1 seek="$1" conv=notrunc status=none; }
 end=$(($(stat -c %s dynamic.vhd) - 512))
 cp dynamic.vhd broken.vhd
 truncate -s $end broken.vhd
 finding "there is no footer at the end of the file"
 finding "broken.vhd is cut off: 512 bytes are missing at its end"
-truncate -s $((end + 60)) broken.vhd
 cp dynamic.vhd broken.vhd
 patch_at $((end + 100)) x
 finding "footer at 0x$(printf %x $end) is damaged"
