@@ -4,8 +4,8 @@ SPDX-License-Identifier: GPL-2.0-or-later
 
   fuzz/make-seeds-vhd.py [DIRECTORY]
 
-Images of a few blocks of 512 bytes, each with one thing of the format, and
-some with blocks of the usual size as sparse records."""
+Images of a few blocks of 4 KiB (VHD) or 512 bytes (VDI), each with one thing
+of the format, and some with blocks of the usual size as sparse records."""
 
 import os
 import struct
@@ -14,6 +14,7 @@ import sys
 UNUSED = 0xffffffff
 UUID = bytes(range(16))
 DATA = bytes(range(256)) * 2
+BLOCK = DATA * 8
 
 
 def summed(data, at):
@@ -22,7 +23,7 @@ def summed(data, at):
     return data[:at] + struct.pack(">I", total) + data[at + 4:]
 
 
-def footer(kind=3, sectors=8, chs=None, creator=b"qem2", version=0x10000,
+def footer(kind=3, sectors=64, chs=None, creator=b"qem2", version=0x10000,
            features=2, header=512, time=1000, saved=0, uuid=UUID):
     data = struct.pack(">8sIIQI4sI4sQQ", b"conectix", features, version,
                        header if kind != 2 else (1 << 64) - 1, time, creator,
@@ -36,7 +37,7 @@ def locator(code, length, at):
     return struct.pack(">4sIIIQ", code, 512, length, 0, at)
 
 
-def header(bat=1536, entries=8, block=512, parent=bytes(16), time=0,
+def header(bat=1536, entries=8, block=4096, parent=bytes(16), time=0,
            name="", locators=()):
     data = struct.pack(">8sQQIIII16sII", b"cxsparse", (1 << 64) - 1, bat,
                        0x10000, entries, block, 0, parent, time, 0)
@@ -62,7 +63,7 @@ def sparse(*records):
 DYN = footer()
 DIFF = footer(4)
 BITS = b"\xff".ljust(512, b"\0")
-BAT = [4, UNUSED, 6] + [UNUSED] * 5
+BAT = [4, UNUSED, 13] + [UNUSED] * 5
 NAME = "..\\x\\base.vhd".encode("utf-16le")
 
 VHD = {
@@ -73,19 +74,19 @@ VHD = {
     "fixed-short": DATA + footer(2, 8),
     "fixed-nested": footer() + DATA + footer(2, 2),
     "fixed-large": footer(2, 1 << 40, (65535, 16, 255), b"vpc "),
-    "dynamic": dynamic(DYN, header(), BAT, BITS, DATA, BITS, DATA),
-    "dynamic-no-end": dynamic(DYN, header(), BAT, BITS, DATA, BITS, DATA,
+    "dynamic": dynamic(DYN, header(), BAT, BITS, BLOCK, BITS, BLOCK),
+    "dynamic-no-end": dynamic(DYN, header(), BAT, BITS, BLOCK, BITS, BLOCK,
                               end=b""),
     "dynamic-no-start": bytes(512) +
-    dynamic(DYN, header(), BAT, BITS, DATA, BITS, DATA)[512:],
-    "dynamic-differ": dynamic(DYN, header(), BAT, BITS, DATA, BITS, DATA,
-                              end=footer(3, 4)),
+    dynamic(DYN, header(), BAT, BITS, BLOCK, BITS, BLOCK)[512:],
+    "dynamic-differ": dynamic(DYN, header(), BAT, BITS, BLOCK, BITS, BLOCK,
+                              end=footer(3, 32)),
     "dynamic-saved": dynamic(footer(features=3, saved=1), header(), BAT,
-                             BITS, DATA, BITS, DATA),
-    "dynamic-bad": dynamic(DYN, header(), [4, 4, 5, 0, 1 << 31, 3, 100, 6],
-                           BITS, DATA, BITS, DATA),
-    "dynamic-cut": dynamic(DYN, header(), BAT, BITS, DATA, BITS,
-                           DATA)[:3400],
+                             BITS, BLOCK, BITS, BLOCK),
+    "dynamic-bad": dynamic(DYN, header(), [4, 4, 5, 0, 1 << 31, 3, 100, 13],
+                           BITS, BLOCK, BITS, BLOCK),
+    "dynamic-cut": dynamic(DYN, header(), BAT, BITS, BLOCK, BITS,
+                           BLOCK)[:10000],
     "dynamic-2m": sparse((0, footer(sectors=10000)),
                          (512, header(entries=4, block=1 << 21)),
                          (1536, struct.pack(">4I", UNUSED, 4, UNUSED, 9)),
@@ -95,18 +96,18 @@ VHD = {
                             (1536, b"\xff" * 400)),
     "differencing": dynamic(
         DIFF, header(parent=UUID, time=1000, name="C:\\vm\\base.vhd",
-                     locators=[locator(b"W2ru", len(NAME), 4096),
-                               locator(b"W2ku", len(NAME), 4096),
-                               locator(b"MacX", 20, 4124)]),
-        BAT, b"\xa5".ljust(512, b"\0"), DATA, BITS, DATA,
+                     locators=[locator(b"W2ru", len(NAME), 11264),
+                               locator(b"W2ku", len(NAME), 11264),
+                               locator(b"MacX", 20, 11292)]),
+        BAT, b"\xa5".ljust(512, b"\0"), BLOCK, BITS, BLOCK,
         NAME.ljust(28, b"\0") + b"file://./base.vhd"),
-    "differencing-unnamed": dynamic(DIFF, header(), BAT, BITS, DATA, BITS,
-                                    DATA),
+    "differencing-unnamed": dynamic(DIFF, header(), BAT, BITS, BLOCK, BITS,
+                                    BLOCK),
     "differencing-bad": dynamic(
         DIFF, header(name="\ud83d",
                      locators=[locator(b"W2ru", 1 << 31, 1 << 63),
-                               locator(b"W2ru", 100, 4000)]), BAT, BITS,
-        DATA),
+                               locator(b"W2ru", 100, 11200)]), BAT, BITS,
+        BLOCK),
     "differencing-2m": sparse((0, footer(4, 10000)),
                               (512, header(entries=4, block=1 << 21)),
                               (1536, struct.pack(">4I", UNUSED, 4, UNUSED,

@@ -17,6 +17,9 @@
 
 /* As in qemu: 2040 GiB, the most that Windows takes. */
 #define MAX_SECTORS UINT64_C (0xff000000)
+/* A bitmap of a whole sector.  Smaller blocks nobody makes: their bitmaps
+ * have a sector by the specification, and none for qemu. */
+#define MIN_BLOCK_SIZE (VHD_SECTOR * 8)
 /* The largest geometry that a footer has: the disk is that large or larger.
  */
 #define MAX_GEOMETRY (UINT64_C (65535) * 16 * 255)
@@ -211,7 +214,7 @@ read_footer (struct block *b, struct err *e)
 static int
 check_block_size (const struct vhd *v, struct err *e)
 {
-  if (!is_power_of_2 (v->block_size) || v->block_size < VHD_SECTOR)
+  if (!is_power_of_2 (v->block_size) || v->block_size < MIN_BLOCK_SIZE)
     return err_set (e, EINVAL, "block size of %" PRIu32 " bytes",
                     v->block_size);
   if ((uint64_t) v->max_entries * v->block_size < v->size)

@@ -106,7 +106,8 @@ read_candidate (struct block *b, const unsigned char *header, size_t i,
 }
 
 /* The file of that NAME, in the image's directory: backslashes separate, and
- * of an absolute name the last part counts.  To be freed. */
+ * of an absolute name the last part counts; Windows starts relative ones with
+ * ".\".  To be freed. */
 static char *
 local_path (const char *name)
 {
@@ -121,6 +122,8 @@ local_path (const char *name)
   if (last && (path[0] == '/' ||
                (isalpha ((unsigned char) path[0]) && path[1] == ':')))
     memmove (path, last + 1, strlen (last + 1) + 1);
+  if (!strncmp (path, "./", 2))
+    memmove (path, path + 2, strlen (path + 2) + 1);
   return path;
 }
 
