@@ -18,7 +18,8 @@ struct block_reach {
 #define MAX_REACH 1024
 
 static void
-add_finding (struct block_check *c, const char *fmt, va_list ap, bool is_error)
+add_finding (struct block_check *c, const char *fmt, va_list ap,
+             bool is_error)
 {
   char text[sizeof c->first_error];
 
@@ -142,11 +143,14 @@ block_check_missing (struct block_check *c, struct block *b)
 int
 block_check (struct block *b, struct block_check *c, struct err *e)
 {
-  for (; b && !block_missing_reason (b); b = block_backing (b)) {
-    block_check_missing (c, b);
-    if (b->ops->check && b->ops->check (b, c, e) == -1)
-      return err_in (e, "%s", b->ops->name);
-    c->prefix = block_backing (b) ? block_backing (b)->path : NULL;
+  struct block *layer = b;
+
+  for (; layer && !block_missing_reason (layer);
+       layer = block_backing (layer)) {
+    block_check_missing (c, layer);
+    if (layer->ops->check && layer->ops->check (layer, c, e) == -1)
+      return err_in (e, "%s", layer->ops->name);
+    c->prefix = block_backing (layer) ? block_backing (layer)->path : NULL;
   }
   report_reach (c);
   if (c->n_lines > BLOCK_MAX_FINDINGS)
