@@ -196,9 +196,9 @@ for n in range(6):
 EOF
 for i in tail tails spoilt{0..14} last zeros data padded descriptors \
   random{0..5}; do
-  dirty $i.vhdx || fail "$i: is not dirty"
-  qemu-img convert -f vhdx -O raw $i-replayed.vhdx want.raw
-  reads_as $i.vhdx want.raw
+  dirty "$i.vhdx" || fail "$i: is not dirty"
+  qemu-img convert -f vhdx -O raw "$i-replayed.vhdx" want.raw
+  reads_as "$i.vhdx" want.raw
 done
 
 # --- a log in use, without an entry: qemu before its first one -------------
@@ -240,6 +240,4 @@ qemu-img convert -f vhdx -O raw copy.vhdx want.raw
 reads_as abort.vhdx want.raw
 
 # --- each read fails once -------------------------------------------------
-for i in split; do
-  "$block_cat" --fault $i.vhdx > got.fault || fail "$i.vhdx: faults"
-done
+"$block_cat" --fault split.vhdx > got.fault || fail "split.vhdx: faults"
