@@ -11,10 +11,9 @@
 #include "base/bytes.h"
 #include "block/block.h"
 
-#define VHDX_TABLE_SIZE (64 * KiB) /* of a region table, of the metadata's   \
-                                    */
-#define VHDX_MAX_SIZE  (UINT64_C (64) << 40) /* 2.6.2.2 */
-#define VHDX_ID_LENGTH 16
+#define VHDX_TABLE_SIZE (64 * KiB)            /* of regions, of metadata */
+#define VHDX_MAX_SIZE   (UINT64_C (64) << 40) /* 2.6.2.2 */
+#define VHDX_ID_LENGTH  16
 
 /* 2.2.2 "Headers" */
 struct vhdx_header {

@@ -438,10 +438,11 @@ log_map (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
 {
   const struct overlay *o = b->priv;
   size_t i = find_update (&o->updates, off);
-  const struct update *u = &o->updates.items[i];
+  const struct update *u;
 
   if (i == o->updates.len)
     return map_below (b, off, len, ret, e);
+  u = &o->updates.items[i];
   if (u->offset > off)
     return map_below (b, off, MIN (len, u->offset - off), ret, e);
   len = MIN (len, u->offset + u->length - off);

@@ -108,7 +108,7 @@ read_headers (struct block *b, struct err *e)
       return -1;
   }
   if (!good[0] && !good[1])
-    return err_set (e, EINVAL, "both headers are damaged: %s", e->msg);
+    return err_in (e, "both headers are damaged");
   if (good[0] && good[1] && h[0].sequence == h[1].sequence &&
       !same_header (&h[0], &h[1]))
     return err_set (e, EINVAL,
@@ -236,7 +236,7 @@ read_regions (struct vhdx *v, struct err *e)
   for (unsigned i = 0; r == 0 && i < 2; i++)
     r = vhdx_read_region_table (v->file, i, table, e);
   if (r == 0)
-    return err_set (e, EINVAL, "both region tables are damaged: %s", e->msg);
+    return err_in (e, "both region tables are damaged");
   if (r == -1)
     return -1;
   return parse_regions (v, table, e) == -1 ? err_in (e, "region table") : 0;
