@@ -108,9 +108,19 @@ struct xfs_node {
   struct xfs_fork forks[2]; /* attributes: data is NULL if there are none */
 };
 
+/* Kinds of metadata that tell what they are in version 5 (XADS 7). */
+enum xfs_kind {
+  XFS_BMAP,
+  XFS_DIR,
+  XFS_DA,
+  XFS_REMOTE,
+  XFS_SYMLINK,
+  XFS_N_KINDS
+};
+
 struct xfs {
   struct block *block;
-  const void *cache_owner;
+  const void *cache_owner, *kind_owner[XFS_N_KINDS];
   struct xfs_super sb;
   uint64_t clock;
   struct xfs_node nodes[XFS_NODES];
@@ -162,28 +172,21 @@ uint64_t xfs_inode_offset (const struct xfs *x, uint64_t ino);
 int xfs_read_at (struct xfs *x, uint64_t off, void *buf, size_t len,
                  struct err *e) must_check;
 
-/* COUNT blocks of metadata, checked first. */
-int xfs_read_blocks (struct xfs *x, uint64_t fsblock, uint64_t count,
-                     char *buf, struct err *e) must_check;
-
 /* Is the CRC-32C of the SIZE bytes at BUF, whose own place is at AT, right?
  */
 bool xfs_crc_ok (const char *buf, size_t size, size_t at);
 
-/* Where a kind of metadata has the fields by which version 5 tells what it
- * is (XADS 7). */
-struct xfs_self {
-  const char *what;
-  unsigned char crc, blkno, uuid, owner;
-};
-extern const struct xfs_self xfs_self_bmap, xfs_self_dir, xfs_self_da,
-    xfs_self_remote, xfs_self_symlink;
+/* SIZE bytes of metadata of a kind, a number of blocks that lie together.
+ * Version 5: are they whole, and what inode OWNER has there? */
+int xfs_read_kind (struct xfs *x, enum xfs_kind kind, uint64_t fsblock,
+                   size_t size, uint64_t owner, char *buf,
+                   struct err *e) must_check;
 
-/* Version 5: are the SIZE bytes at BUF, which begin at FSBLOCK, what inode
- * OWNER has there? */
-int xfs_check_self (const struct xfs *x, const struct xfs_self *self,
-                    const char *buf, size_t size, uint64_t fsblock,
-                    uint64_t owner, struct err *e) must_check;
+/* The same of the part of N's fork that begins at LBLK and may lie in
+ * pieces; all of it must be there. */
+int xfs_read_fork (struct xfs *x, enum xfs_kind kind, struct xfs_node *n,
+                   unsigned fork, uint64_t lblk, size_t size, char *buf,
+                   struct err *e) must_check;
 
 /* --- xfs_inode.c ----------------------------------------------------- */
 
@@ -202,22 +205,11 @@ int xfs_map_blocks (struct xfs *x, struct xfs_node *n, unsigned fork,
 
 /* --- xfs_da.c: what directories and attributes have in common -------- */
 
-/* Reads SIZE bytes (a number of blocks) at LBLK of a fork; all must be
- * there.  *RET: the first's fsblock. */
-int xfs_da_read (struct xfs *x, struct xfs_node *n, unsigned fork,
-                 uint64_t lblk, char *buf, size_t size, uint64_t *ret,
-                 struct err *e) must_check;
-
 /* Goes down from the root at *LBLK to the leaf that has HASH, which is read
  * into BUF; *LBLK becomes the leaf's. */
 int xfs_da_leaf (struct xfs *x, struct xfs_node *n, unsigned fork,
                  uint64_t *lblk, uint32_t hash, char *buf, size_t size,
                  struct err *e) must_check;
-
-/* Reads one block of the tree, checked. */
-int xfs_da_block (struct xfs *x, struct xfs_node *n, unsigned fork,
-                  uint64_t lblk, char *buf, size_t size,
-                  struct err *e) must_check;
 
 /* Of a block of the tree: its magic as in version 4, and the block that
  * follows (0: none). */

@@ -27,29 +27,6 @@ xfs_da_hash (const char *name, size_t len)
   return hash;
 }
 
-int
-xfs_da_read (struct xfs *x, struct xfs_node *n, unsigned fork, uint64_t lblk,
-             char *buf, size_t size, uint64_t *ret, struct err *e)
-{
-  uint64_t count = size >> x->sb.block_log, first = 0, here;
-  struct xfs_run run = { 0 };
-
-  for (uint64_t done = 0; done < count; done += here) {
-    if (xfs_map_blocks (x, n, fork, lblk + done, &run, e) == -1)
-      return -1;
-    if (run.kind != EXTENT_DATA)
-      return err_set (e, EIO, "block %" PRIu64 " is a hole", lblk + done);
-    here = MIN (run.count, count - done);
-    if (xfs_read_blocks (x, run.fsblock, here,
-                         buf + (done << x->sb.block_log), e) == -1)
-      return -1;
-    if (done == 0)
-      first = run.fsblock;
-  }
-  *ret = first;
-  return 0;
-}
-
 /* --- headers: forw, back, magic; version 5: and what it is ------------ */
 
 size_t
@@ -84,17 +61,6 @@ uint32_t
 xfs_da_next (const char *buf)
 {
   return load_be32 (buf);
-}
-
-int
-xfs_da_block (struct xfs *x, struct xfs_node *n, unsigned fork, uint64_t lblk,
-              char *buf, size_t size, struct err *e)
-{
-  uint64_t fsblock = 0;
-
-  if (xfs_da_read (x, n, fork, lblk, buf, size, &fsblock, e) == -1)
-    return -1;
-  return xfs_check_self (x, &xfs_self_da, buf, size, fsblock, n->ino, e);
 }
 
 /* --- going down ------------------------------------------------------ */
@@ -143,7 +109,7 @@ xfs_da_leaf (struct xfs *x, struct xfs_node *n, unsigned fork, uint64_t *lblk,
   uint64_t at = *lblk;
 
   for (;;) {
-    if (xfs_da_block (x, n, fork, at, buf, size, e) == -1)
+    if (xfs_read_fork (x, XFS_DA, n, fork, at, size, buf, e) == -1)
       return -1;
     if (xfs_da_magic (x, buf) != XFS_DA_NODE)
       break;

@@ -137,13 +137,8 @@ static int
 read_dir_block (struct xfs *x, struct xfs_node *n, uint64_t lblk,
                 size_t *ret_end, struct err *e)
 {
-  uint64_t fsblock = 0;
-
-  if (xfs_da_read (x, n, XFS_DATA_FORK, lblk, x->dir_block,
-                   x->sb.dir_block_size, &fsblock, e) == -1)
-    return -1;
-  if (xfs_check_self (x, &xfs_self_dir, x->dir_block, x->sb.dir_block_size,
-                      fsblock, n->ino, e) == -1)
+  if (xfs_read_fork (x, XFS_DIR, n, XFS_DATA_FORK, lblk, x->sb.dir_block_size,
+                     x->dir_block, e) == -1)
     return -1;
   return entries_end (x, lblk, ret_end, e);
 }
@@ -460,8 +455,8 @@ index_lookup (struct xfs *x, struct xfs_node *n, struct finder *f)
     lblk = xfs_da_next (x->leaf_block);
     if (r != 2 || lblk == 0)
       return r == 1;
-    if (xfs_da_block (x, n, XFS_DATA_FORK, lblk, x->leaf_block,
-                      x->sb.dir_block_size, &ignored) == -1)
+    if (xfs_read_fork (x, XFS_DA, n, XFS_DATA_FORK, lblk,
+                       x->sb.dir_block_size, x->leaf_block, &ignored) == -1)
       return 0;
   }
   return 0;

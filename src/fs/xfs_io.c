@@ -80,8 +80,9 @@ xfs_inode_offset (const struct xfs *x, uint64_t ino)
 /* --- reading --------------------------------------------------------- */
 
 struct load_arg {
-  struct block *block;
+  struct xfs *x;
   uint64_t off;
+  unsigned crc_at; /* 0: none */
 };
 
 static int
@@ -89,59 +90,70 @@ load (void *arg, void *data, size_t size, struct err *e)
 {
   struct load_arg *l = arg;
 
-  return block_pread (l->block, data, size, l->off, e);
+  if (!range_within (l->off, size, l->x->block->size))
+    return err_set (e, EIO,
+                    "metadata at 0x%" PRIx64
+                    " lies beyond the end of the partition",
+                    l->off);
+  if (block_pread (l->x->block, data, size, l->off, e) == -1)
+    return -1;
+  if (l->crc_at && !xfs_crc_ok (data, size, l->crc_at))
+    return err_set (e, EIO, "checksum of metadata at 0x%" PRIx64 " is wrong",
+                    l->off);
+  return 0;
+}
+
+/* LEN bytes, SKIP bytes into the SIZE bytes that ARG loads for OWNER. */
+static int
+read_cached (const void *owner, struct load_arg *arg, size_t size,
+             size_t skip, void *buf, size_t len, struct err *e)
+{
+  struct cache *cache = arg->x->block->env->cache;
+  CLEANUP_FREE char *data = NULL;
+  struct cache_entry *entry;
+
+  if (arg->x->block->env->cancelled)
+    return err_set (e, ECANCELED, "cancelled");
+  if (cache) {
+    if (cache_get (cache, owner, arg->off, size, load, arg, &entry, e) == -1)
+      return -1;
+    memcpy (buf, (const char *) entry->data + skip, len);
+    cache_release (cache, entry);
+    return 0;
+  }
+  data = malloc (size);
+  if (!data)
+    return err_set (e, ENOMEM, "out of memory");
+  if (load (arg, data, size, e) == -1)
+    return -1;
+  memcpy (buf, data + skip, len);
+  return 0;
 }
 
 int
 xfs_read_at (struct xfs *x, uint64_t off, void *buf, size_t len,
              struct err *e)
 {
-  struct cache *cache = x->block->env->cache;
-  size_t size = x->sb.block_size;
-  struct load_arg arg = { x->block, off - off % size };
-  struct cache_entry *entry;
+  size_t skip = off % x->sb.block_size;
+  struct load_arg arg = { x, off - skip, 0 };
 
-  if (x->block->env->cancelled)
-    return err_set (e, ECANCELED, "cancelled");
-  if (!range_within (arg.off, size, x->block->size))
-    return err_set (e, EIO,
-                    "metadata at 0x%" PRIx64
-                    " lies beyond the end of the partition",
-                    off);
-  if (!cache)
-    return block_pread (x->block, buf, len, off, e);
-  if (cache_get (cache, x->cache_owner, arg.off, size, load, &arg, &entry,
-                 e) == -1)
-    return -1;
-  memcpy (buf, (const char *) entry->data + off % size, len);
-  cache_release (cache, entry);
-  return 0;
-}
-
-int
-xfs_read_blocks (struct xfs *x, uint64_t fsblock, uint64_t count, char *buf,
-                 struct err *e)
-{
-  uint64_t off;
-
-  if (xfs_check_blocks (x, fsblock, count, e) == -1)
-    return -1;
-  off = xfs_block_offset (x, fsblock);
-  for (uint64_t i = 0; i < count; i++)
-    if (xfs_read_at (x, off + i * x->sb.block_size,
-                     buf + i * x->sb.block_size, x->sb.block_size, e) == -1)
-      return err_in (e, "fsblock %" PRIu64, fsblock + i);
-  return 0;
+  return read_cached (x->cache_owner, &arg, x->sb.block_size, skip, buf, len,
+                      e);
 }
 
 /* --- what version 5 says of itself ----------------------------------- */
 
-const struct xfs_self xfs_self_bmap = { "extent tree", 64, 24, 40, 56 };
-const struct xfs_self xfs_self_dir = { "directory", 4, 8, 24, 40 };
-const struct xfs_self xfs_self_da = { "directory or attribute tree", 12, 16,
-                                      32, 48 };
-const struct xfs_self xfs_self_remote = { "attribute value", 12, 40, 16, 32 };
-const struct xfs_self xfs_self_symlink = { "symbolic link", 12, 40, 16, 32 };
+/* Where each kind has what. */
+static const struct {
+  const char *what;
+  unsigned char crc, blkno, uuid, owner;
+} kinds[XFS_N_KINDS] = {
+  [XFS_BMAP] = { "extent tree", 64, 24, 40, 56 },
+  [XFS_DIR] = { "directory entries", 4, 8, 24, 40 },
+  [XFS_DA] = { "tree of hashes", 12, 16, 32, 48 },
+  [XFS_REMOTE] = { "attribute value", 12, 40, 16, 32 },
+  [XFS_SYMLINK] = { "symbolic link", 12, 40, 16, 32 },
+};
 
 bool
 xfs_crc_ok (const char *buf, size_t size, size_t at)
@@ -154,26 +166,98 @@ xfs_crc_ok (const char *buf, size_t size, size_t at)
   return crc == load_le32 (buf + at);
 }
 
-int
-xfs_check_self (const struct xfs *x, const struct xfs_self *self,
-                const char *buf, size_t size, uint64_t fsblock,
-                uint64_t owner, struct err *e)
+static int
+check_self (const struct xfs *x, enum xfs_kind kind, const char *buf,
+            uint64_t fsblock, uint64_t owner, struct err *e)
 {
-  const char *wrong = NULL;
-
   if (!xfs_is_v5 (x))
     return 0;
-  if (!xfs_crc_ok (buf, size, self->crc))
-    wrong = "checksum is wrong";
-  else if (memcmp (buf + self->uuid, x->sb.uuid, sizeof x->sb.uuid) != 0)
-    wrong = "block of another filesystem";
-  else if (load_be64 (buf + self->blkno) !=
-           xfs_block_offset (x, fsblock) / 512)
-    wrong = "block belongs somewhere else";
-  else if (load_be64 (buf + self->owner) != owner)
-    wrong = "block of another inode";
-  if (wrong)
-    return err_set (e, EIO, "%s: fsblock %" PRIu64 ": %s", self->what,
-                    fsblock, wrong);
+  if (memcmp (buf + kinds[kind].uuid, x->sb.uuid, sizeof x->sb.uuid) != 0)
+    return err_set (e, EIO, "block of another filesystem");
+  if (load_be64 (buf + kinds[kind].blkno) !=
+      xfs_block_offset (x, fsblock) / 512)
+    return err_set (e, EIO, "block belongs somewhere else");
+  if (load_be64 (buf + kinds[kind].owner) != owner)
+    return err_set (e, EIO, "block of another inode");
+  return 0;
+}
+
+static int
+at_block (enum xfs_kind kind, uint64_t fsblock, struct err *e)
+{
+  return err_in (e, "%s: fsblock %" PRIu64, kinds[kind].what, fsblock);
+}
+
+/* Checksums are verified once, when a block comes into the cache; what else
+ * it says, each time, since another inode may claim it. */
+int
+xfs_read_kind (struct xfs *x, enum xfs_kind kind, uint64_t fsblock,
+               size_t size, uint64_t owner, char *buf, struct err *e)
+{
+  struct load_arg arg = { .x = x,
+                          .crc_at = xfs_is_v5 (x) ? kinds[kind].crc : 0 };
+
+  if (xfs_check_blocks (x, fsblock, size >> x->sb.block_log, e) == -1)
+    return err_in (e, "%s", kinds[kind].what);
+  arg.off = xfs_block_offset (x, fsblock);
+  if (read_cached (x->kind_owner[kind], &arg, size, 0, buf, size, e) == -1 ||
+      check_self (x, kind, buf, fsblock, owner, e) == -1)
+    return at_block (kind, fsblock, e);
+  return 0;
+}
+
+/* One checksum is that of all pieces. */
+static int
+read_piece (struct xfs *x, uint64_t fsblock, size_t size, char *buf,
+            struct err *e)
+{
+  struct load_arg arg = { .x = x };
+
+  if (xfs_check_blocks (x, fsblock, size >> x->sb.block_log, e) == -1)
+    return -1;
+  arg.off = xfs_block_offset (x, fsblock);
+  return read_cached (x->cache_owner, &arg, size, 0, buf, size, e);
+}
+
+static int
+read_pieces (struct xfs *x, enum xfs_kind kind, struct xfs_node *n,
+             unsigned fork, uint64_t lblk, size_t size, uint64_t fsblock,
+             char *buf, struct err *e)
+{
+  struct xfs_run run = { 0 };
+  size_t here;
+
+  for (size_t done = 0; done < size; done += here) {
+    if (xfs_map_blocks (x, n, fork, lblk + (done >> x->sb.block_log), &run,
+                        e) == -1)
+      return -1;
+    if (run.kind != EXTENT_DATA)
+      return err_set (e, EIO, "a part is a hole");
+    here = MIN (run.count, (size - done) >> x->sb.block_log)
+           << x->sb.block_log;
+    if (read_piece (x, run.fsblock, here, buf + done, e) == -1)
+      return -1;
+  }
+  if (xfs_is_v5 (x) && !xfs_crc_ok (buf, size, kinds[kind].crc))
+    return err_set (e, EIO, "checksum is wrong");
+  return check_self (x, kind, buf, fsblock, n->ino, e);
+}
+
+int
+xfs_read_fork (struct xfs *x, enum xfs_kind kind, struct xfs_node *n,
+               unsigned fork, uint64_t lblk, size_t size, char *buf,
+               struct err *e)
+{
+  struct xfs_run run = { 0 };
+
+  if (xfs_map_blocks (x, n, fork, lblk, &run, e) == -1)
+    return -1;
+  if (run.kind != EXTENT_DATA)
+    return err_set (e, EIO, "%s: block %" PRIu64 " is a hole",
+                    kinds[kind].what, lblk);
+  if (run.count >= size >> x->sb.block_log)
+    return xfs_read_kind (x, kind, run.fsblock, size, n->ino, buf, e);
+  if (read_pieces (x, kind, n, fork, lblk, size, run.fsblock, buf, e) == -1)
+    return at_block (kind, run.fsblock, e);
   return 0;
 }

@@ -12,10 +12,11 @@
 #include "base/bytes.h"
 #include "fs/xfs.h"
 
-#define SECTOR       512
-#define MAGIC        0xfeedbabe
-#define HEADER_BYTES (32 * KiB) /* of a record, for which a header has room  \
-                                 */
+#define SECTOR 512
+#define MAGIC  0xfeedbabe
+#define HEADER_BYTES                                                         \
+  (32 * KiB) /* of a record, for which a header has room                     \
+              */
 #define MAX_RECORD (256 * KiB)
 #define UNMOUNT    0x20 /* oh_flags */
 

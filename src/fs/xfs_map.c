@@ -128,14 +128,12 @@ read_block (struct xfs *x, struct xfs_node *n, struct xfs_fork *f,
 {
   if (!f->leaf && !(f->leaf = malloc (x->sb.block_size)))
     return err_set (e, ENOMEM, "out of memory");
-  if (xfs_read_blocks (x, fsblock, 1, f->leaf, e) == -1)
-    return err_in (e, "extent tree");
+  if (xfs_read_kind (x, XFS_BMAP, fsblock, x->sb.block_size, n->ino, f->leaf,
+                     e) == -1)
+    return -1;
   if (load_be32 (f->leaf) != (xfs_is_v5 (x) ? MAGIC_V5 : MAGIC_V4))
     return err_set (e, EIO, "extent tree: fsblock %" PRIu64 ": wrong magic",
                     fsblock);
-  if (xfs_check_self (x, &xfs_self_bmap, f->leaf, x->sb.block_size, fsblock,
-                      n->ino, e) == -1)
-    return -1;
   if (load_be16 (f->leaf + 4) != level)
     return bad_tree (e, "block of another level");
   if (load_be16 (f->leaf + 6) >
