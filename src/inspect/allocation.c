@@ -50,13 +50,16 @@ struct measure {
 
 static void
 measure_extent (struct measure *m, uint64_t off, const struct extent *x,
-                bool own)
+                const struct block_answer *who)
 {
   uint64_t start = MAX (off & ~(CLUSTER - 1), m->clusters_end);
   uint64_t end = round_up (off + x->length, CLUSTER);
+  bool data = x->kind == EXTENT_DATA || x->kind == EXTENT_COMPRESSED;
 
-  if (own)
+  if (data && who->own)
     m->allocated += x->length;
+  if (!data && !(who->layer && who->layer->ops->unmapped_in_qemu))
+    return;
   if (end > start)
     m->required += end - start;
   m->clusters_end = MAX (m->clusters_end, end);
@@ -68,23 +71,19 @@ allocation_compute (void *arg, struct err *e)
   struct image *img = arg;
   struct measure m = { 0 };
   uint64_t size = img->disk->size;
+  struct block_answer who;
   struct extent x;
-  bool own;
 
   if (size > (uint64_t) 1 << 60)
     return err_set (e, EFBIG, "the disk is too large for qcow2");
   for (uint64_t off = 0; off < size; off += x.length) {
     if (img->disk->env->cancelled)
       return err_set (e, ECANCELED, "cancelled");
-    if (block_status (img->disk, off, size - off, &x, &own, e) == -1)
+    if (block_status (img->disk, off, size - off, &x, &who, e) == -1)
       return -1;
-    if (x.kind == EXTENT_DATA || x.kind == EXTENT_COMPRESSED)
-      measure_extent (&m, off, &x, own);
+    measure_extent (&m, off, &x, &who);
     lazy_progress (&img->allocation_cell, off, size);
   }
-  if (img->disk->ops->all_data &&
-      block_allocated (img->disk, &m.allocated, e) == -1)
-    return -1;
   img->allocation = (struct allocation){
     .allocated = m.allocated,
     .qcow2_size_bound =

@@ -267,7 +267,7 @@ walk (struct scan *s, uint64_t *off, struct err *e)
   for (; *off < size && !s->failed; *off += x.length) {
     if (s->disk->env->cancelled)
       return err_set (e, ECANCELED, "cancelled");
-    if (block_status (s->disk, *off, size - *off, &x, NULL, e) == -1)
+    if (block_resolve (s->disk, *off, size - *off, &x, e) == -1)
       return -1;
     if (x.kind == EXTENT_DATA || x.kind == EXTENT_COMPRESSED)
       add_data (s, *off, *off + x.length);

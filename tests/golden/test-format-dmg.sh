@@ -6,7 +6,7 @@
 # zeros data: compared without them.
 . "${srcdir:-.}/tests/functions.sh"
 . "$srcdir/tests/golden/formats.sh"
-export NO_MAP=1 NO_MEASURE=1 PYTHONDONTWRITEBYTECODE=1
+export NO_MAP=1 PYTHONDONTWRITEBYTECODE=1
 dmg=$srcdir/tests/golden/dmg.py
 
 make_dmg () { python3 "$dmg" "$disk_raw" "$@" || fail "$*"; }
