@@ -22,9 +22,10 @@ add_finding (struct block_check *c, const char *fmt, va_list ap)
 {
   char text[512];
 
-  vsnprintf (text, sizeof text, fmt, ap);
+  /* A damaged table has millions. */
   if (c->n_lines++ >= BLOCK_MAX_FINDINGS)
     return;
+  vsnprintf (text, sizeof text, fmt, ap);
   if (c->prefix)
     buf_printf (&c->findings, "backing file '%s': ", c->prefix);
   buf_add_line_text (&c->findings, text, strlen (text));
@@ -141,11 +142,14 @@ check_missing (struct block *b, struct block_check *c)
 int
 block_check (struct block *b, struct block_check *c, struct err *e)
 {
-  for (; b && !block_missing_reason (b); b = block_backing (b)) {
-    check_missing (b, c);
-    if (b->ops->check && b->ops->check (b, c, e) == -1)
-      return err_in (e, "%s", b->ops->name);
-    c->prefix = block_backing (b) ? block_backing (b)->path : NULL;
+  struct block *layer = b;
+
+  for (; layer && !block_missing_reason (layer);
+       layer = block_backing (layer)) {
+    check_missing (layer, c);
+    if (layer->ops->check && layer->ops->check (layer, c, e) == -1)
+      return err_in (e, "%s", layer->ops->name);
+    c->prefix = block_backing (layer) ? block_backing (layer)->path : NULL;
   }
   report_reach (c);
   if (c->n_lines > BLOCK_MAX_FINDINGS)
