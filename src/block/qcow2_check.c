@@ -59,6 +59,9 @@ add_beyond (struct qcow2_check *k, uint64_t off, uint64_t len,
 
   if (off <= QCOW2_OFFSET_MASK && was_there (k, off, &there, e) == -1)
     return -1;
+  /* The length is the image's word, too. */
+  if (there && len > 1 && was_there (k, off + len - 1, &there, e) == -1)
+    return -1;
   if (!there) {
     block_check_error (
         k->c, "%s%s at 0x%" PRIx64 " lies beyond the end of the file",
