@@ -24,7 +24,7 @@ for kind in monolithicSparse streamOptimized twoGbMaxExtentSparse \
   all full-$kind.vmdk
   assert_equal "$kind: subformat" $kind \
     "$("$block_cat" --info full-$kind.vmdk | sed -n 's/^subformat=//p')"
-  for size in 512 65024 66048 3146240; do
+  for size in 512 66048 3146240; do
     qemu-img create -q -f vmdk -o subformat=$kind empty-$kind.vmdk $size
     all empty-$kind.vmdk
     rm empty-$kind*
@@ -45,13 +45,12 @@ all zeroed.vmdk
 "$block_cat" --map zeroed.vmdk | grep -q zero || fail "no zeroed grain"
 
 # Several extents, and data on both sides of where they meet.
-for kind in twoGbMaxExtentSparse twoGbMaxExtentFlat; do
-  qemu-img create -q -f vmdk -o subformat=$kind two-$kind.vmdk 2300M
-  qemu-io -f vmdk -c "write -P 9 2147418112 200000" -c "write -P 8 2299M 1M" \
-    two-$kind.vmdk > /dev/null
-  all two-$kind.vmdk
-  rm two-$kind*
-done
+if [ -z "${QUICK:-}" ]; then
+  qemu-img create -q -f vmdk -o subformat=twoGbMaxExtentSparse two.vmdk 2050M
+  qemu-io -f vmdk -c "write -P 9 2147418112 200000" two.vmdk > /dev/null
+  all two.vmdk
+  rm two*.vmdk
+fi
 
 # --- parents, by qemu and with a larger and a smaller child
 qemu-img create -q -f vmdk -b full-monolithicSparse.vmdk -F vmdk child.vmdk
@@ -79,7 +78,6 @@ grep -q "parent 'full-monolithicSparse.vmdk' was changed: its CID is" err ||
 rm full-monolithicSparse.vmdk
 ! "$block_cat" child.vmdk > out.raw 2> err || fail "a lost parent is read"
 grep -q "full-monolithicSparse.vmdk': no such file" err || fail "$(cat err)"
-"$block_cat" --info grandchild.vmdk > /dev/null 2>&1 || true
 mv kept.vmdk full-monolithicSparse.vmdk
 
 # --- what qemu-img reads and does not write
