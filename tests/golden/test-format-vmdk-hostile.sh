@@ -107,6 +107,7 @@ for what, off, fmt, value, want in [
         ("overhead max", 64, "<Q", MAX, "overhead"),
         ("algorithm 2", 77, "<H", 2, "algorithm 2"),
         ("algorithm deflate", 77, "<H", 1, "deflate data are damaged"),
+        ("compression flag", 8, "<I", 0x10001, "disagree"),
         ("redundant behind", 48, "<Q", MAX, None),
         ("newlines", 73, "<I", 1, None),
         ("table behind", GD, "<I", 1 << 30, "grain table at 0x8000000000"),
@@ -128,6 +129,7 @@ for what, off, fmt, value, want in [
         ("footer: magic", F, "<I", 0, "there is no footer at"),
         ("footer: marker", F - 512 + 12, "<I", 2, "there is no footer at"),
         ("footer: end", F + 512 + 12, "<I", 1, "there is no footer at"),
+        ("footer: capacity", F + 12, "<Q", 0, "footer: the capacity is 0"),
         ("footer: again", F + 56, "<Q", MAX, "another footer"),
         ("marker: sector", 1024, "<Q", 7, "is for sector 7"),
         ("marker: size 0", 1032, "<I", 0, "of 0 bytes"),
@@ -284,6 +286,7 @@ unsafe("flat", m.descriptor("vmfs", one), "this is 'vmfs'")
 for what, kw, words in [
         ("slash", dict(extents=["RW 20 SPARSE \"a/b\""]), "another directory"),
         ("no extent", dict(extents=[]), "names no extent"),
+        ("letters", dict(extents=one, more="ddb.x = \"\u00e9\"\n"), "ASCII"),
         ("line", dict(extents=one, more="what is this\n"), "unknown line"),
         ("parent", dict(extents=one, parent=1, hint="p"), "backing file, 'p'")]:
     unsafe(what, m.hosted(DATA, N, desc=m.descriptor(
