@@ -76,6 +76,10 @@ const struct integrity *image_integrity (struct image *img, struct err *e);
 /* What lies in the container; the kind ("zip archive") is the reason. */
 const struct fact *image_contents (struct image *img, struct err *e);
 
+/* "safe", or the reasons, one a line, not to hand the image to a program that
+ * trusts it. */
+const struct fact *image_safety (struct image *img, struct err *e);
+
 /* --- volumes: partitions --------------------------------------------- */
 
 struct volume; /* a partition, or the whole disk */

@@ -29,12 +29,12 @@ struct image {
   struct lazy_registry running;
 
   struct lazy info_cell, allocation_cell, integrity_cell, contents_cell,
-      table_cell, guest_cell, os_cell, boot_cell, cloud_init_cell,
-      obstacles_cell;
+      safety_cell, table_cell, guest_cell, os_cell, boot_cell,
+      cloud_init_cell, obstacles_cell;
   struct block_info info;
   struct allocation allocation;
   struct integrity integrity;
-  struct fact contents;
+  struct fact contents, safety;
   struct partition_table *table;
   struct volume **volumes;
   size_t n_volumes;
@@ -61,6 +61,7 @@ struct image {
  * virtio, the struct kernel_virtio). */
 int allocation_compute (void *arg, struct err *e);
 int contents_compute (void *arg, struct err *e);
+int safety_compute (void *arg, struct err *e);
 int layout_compute (void *arg, struct err *e);
 int guest_compute (void *arg, struct err *e);
 int os_compute (void *arg, struct err *e);
