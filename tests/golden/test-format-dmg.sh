@@ -40,6 +40,15 @@ for i in bzip2 lzma adc; do
   same_as_raw $i.dmg
   clean $i.dmg
 done
+# LZFSE takes a library and a program that Debian 12 does not have.
+if ! grep -q '^#define HAVE_LIBLZFSE' "$builddir/config.h" ||
+  ! command -v lzfse > /dev/null; then
+  note "no liblzfse here, or no lzfse: LZFSE is left out"
+else
+  make_dmg lzfse.dmg methods=lzfse,zlib
+  same_as_raw lzfse.dmg
+  clean lzfse.dmg
+fi
 make_dmg all.dmg methods=raw,bzip2,lzma,adc,zlib chunk_sectors=33
 same_as_raw all.dmg
 clean all.dmg
