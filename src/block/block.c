@@ -182,6 +182,8 @@ block_status (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
       return -1;
     if (x.kind != EXTENT_DATA || is_final (b, &x)) {
       *ret = x;
+      if (b->ops->all_data)
+        ret->kind = EXTENT_COMPRESSED;
       if (ret_own)
         *ret_own = own;
       return 0;
@@ -282,6 +284,7 @@ block_format_open (struct block *below, const char *format,
   b->below = steal_ptr (&mine);
   b->owns_below = true;
   b->depth = below->depth;
+  b->sealed = below->sealed;
   if (below->path && !(b->path = strdup (below->path)))
     return err_set (e, ENOMEM, "out of memory");
   if (ops->open (b, e) == -1)
@@ -320,6 +323,8 @@ block_info (struct block *b, struct block_info *ret, struct err *e)
     block_info_free (ret);
     return err_in (e, "%s", b->ops->name);
   }
+  if (ret->snapshots_err.code)
+    err_in (&ret->snapshots_err, "%s", b->ops->name);
   return 0;
 }
 

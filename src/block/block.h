@@ -70,6 +70,8 @@ struct block_info {
   struct buf backing_chain; /* one a line; filled by block_info */
   struct buf extent_files;  /* one a line */
   struct buf snapshots;     /* one a line: "id<TAB>name<TAB>..." */
+  struct err snapshots_err; /* code != 0: why they are not known, while the
+                               rest of this is */
   struct buf features;      /* one a line */
   uint64_t cluster_size;
   bool has_backing, has_snapshots, has_features, has_data_file;
@@ -79,6 +81,10 @@ struct block_info {
 
 struct block_ops {
   const char *name; /* as in `format`: "qcow2", "raw", "file" */
+
+  /* Formats only: qemu has no map of this format, so that block_status calls
+   * all of it data. */
+  bool all_data;
 
   /* Formats only: how many bits of BELOW match this format's signature and
    * header checks; 0: not mine; -1: could not look, which is not "not
@@ -150,6 +156,9 @@ struct block {
   char *path;     /* of a file: relative to env->dir_fd, or absolute (in a
                      directory of env->follow); inherited upwards */
   unsigned depth; /* in the chain of backing files */
+  bool sealed;    /* a member of an archive: what it refers to would lie in
+                     the archive, so that references are refused; inherited
+                     upwards */
   struct block *referrer; /* of a file: the image whose reference opened it,
                            * which outlives it; or NULL */
   void *priv;
@@ -251,9 +260,10 @@ int block_usage (struct block *b, uint64_t *ret_length,
 /* --- damage ---------------------------------------------------------- */
 
 /* What was found: zero-initialise, or set PROGRESS first. */
-#define BLOCK_MAX_FINDINGS 200 /* written out; all are counted */
+#define BLOCK_MAX_FINDINGS 200 /* lines; all findings are counted */
 struct block_check {
   struct buf findings; /* one a line */
+  unsigned n_lines;    /* of them */
   uint64_t errors;     /* data are lost, or may be */
   char first_error[512];
   uint64_t notes; /* harmless: leaked clusters, a copy that differs */
@@ -276,10 +286,18 @@ void block_check_error (struct block_check *c, const char *fmt, ...)
     printf_like (2, 3);
 void block_check_note (struct block_check *c, const char *fmt, ...)
     printf_like (2, 3);
+/* N findings of one kind, as one line. */
+void block_check_errors (struct block_check *c, uint64_t n, const char *fmt,
+                         ...) printf_like (3, 4);
+void block_check_notes (struct block_check *c, uint64_t n, const char *fmt,
+                        ...) printf_like (3, 4);
 /* FILE must be END bytes long for all that B's tables name in it: how much
  * is missing is said once, at the end. */
 void block_check_reach (struct block_check *c, struct block *file,
                         uint64_t end) nonnull (1, 2);
+/* What B refers to and does not have; block_check does it for each layer. */
+void block_check_missing (struct block_check *c, struct block *b)
+    nonnull (1, 2);
 void block_check_progress (struct block_check *c, uint64_t done,
                            uint64_t total) nonnull (1);
 

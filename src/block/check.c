@@ -18,9 +18,15 @@ struct block_reach {
 #define MAX_REACH 1024
 
 static void
-add_finding (struct block_check *c, const char *text)
+add_finding (struct block_check *c, const char *fmt, va_list ap,
+             bool is_error)
 {
-  if (c->errors + c->notes > BLOCK_MAX_FINDINGS)
+  char text[sizeof c->first_error];
+
+  vsnprintf (text, sizeof text, fmt, ap);
+  if (is_error && !c->first_error[0])
+    memcpy (c->first_error, text, sizeof text);
+  if (c->n_lines++ >= BLOCK_MAX_FINDINGS)
     return;
   if (c->prefix)
     buf_printf (&c->findings, "backing file '%s': ", c->prefix);
@@ -31,28 +37,45 @@ add_finding (struct block_check *c, const char *text)
 void
 block_check_error (struct block_check *c, const char *fmt, ...)
 {
-  char text[512];
   va_list ap;
 
+  c->errors++;
   va_start (ap, fmt);
-  vsnprintf (text, sizeof text, fmt, ap);
+  add_finding (c, fmt, ap, true);
   va_end (ap);
-  if (c->errors++ == 0)
-    memcpy (c->first_error, text, sizeof text);
-  add_finding (c, text);
 }
 
 void
 block_check_note (struct block_check *c, const char *fmt, ...)
 {
-  char text[512];
   va_list ap;
 
-  va_start (ap, fmt);
-  vsnprintf (text, sizeof text, fmt, ap);
-  va_end (ap);
   c->notes++;
-  add_finding (c, text);
+  va_start (ap, fmt);
+  add_finding (c, fmt, ap, false);
+  va_end (ap);
+}
+
+void
+block_check_errors (struct block_check *c, uint64_t n, const char *fmt, ...)
+{
+  va_list ap;
+
+  c->errors += n;
+  va_start (ap, fmt);
+  add_finding (c, fmt, ap, true);
+  va_end (ap);
+}
+
+void
+block_check_notes (struct block_check *c, uint64_t n, const char *fmt, ...)
+{
+  va_list ap;
+
+  c->notes += n;
+  va_start (ap, fmt);
+  add_finding (c, fmt, ap, false);
+  va_end (ap);
 }
 
 void
@@ -103,9 +126,8 @@ report_reach (struct block_check *c)
   c->prefix = NULL;
 }
 
-/* What one layer refers to and does not have. */
-static void
-check_missing (struct block *b, struct block_check *c)
+void
+block_check_missing (struct block_check *c, struct block *b)
 {
   struct block *part;
   const char *why;
@@ -121,14 +143,17 @@ check_missing (struct block *b, struct block_check *c)
 int
 block_check (struct block *b, struct block_check *c, struct err *e)
 {
-  for (; b && !block_missing_reason (b); b = block_backing (b)) {
-    check_missing (b, c);
-    if (b->ops->check && b->ops->check (b, c, e) == -1)
-      return err_in (e, "%s", b->ops->name);
-    c->prefix = block_backing (b) ? block_backing (b)->path : NULL;
+  struct block *layer = b;
+
+  for (; layer && !block_missing_reason (layer);
+       layer = block_backing (layer)) {
+    block_check_missing (c, layer);
+    if (layer->ops->check && layer->ops->check (layer, c, e) == -1)
+      return err_in (e, "%s", layer->ops->name);
+    c->prefix = block_backing (layer) ? block_backing (layer)->path : NULL;
   }
   report_reach (c);
-  if (c->errors + c->notes > BLOCK_MAX_FINDINGS)
+  if (c->n_lines > BLOCK_MAX_FINDINGS)
     buf_printf (&c->findings, "%" PRIu64 " findings in all\n",
                 c->errors + c->notes);
   return buf_check (&c->findings, e);

@@ -218,7 +218,7 @@ block_reference_open (struct block *base, const char *name,
   CLEANUP_CLOSE int fd = -1;
   struct block *file;
 
-  if (base->env->dir_fd == -1)
+  if (base->env->dir_fd == -1 || base->sealed)
     return err_set (e, EACCES, "references to other files are refused");
   if (base->depth + 1 > BLOCK_MAX_DEPTH)
     return err_set (e, ELOOP, "chain of backing files is too long");

@@ -183,7 +183,7 @@ cat_finding (struct tree *t, node_id id, struct err *e)
 }
 
 static int
-cat_raw (struct tree *t, node_id id, struct err *e)
+copy_stream (struct stream *s, struct err *e)
 {
   CLEANUP_FREE char *data = malloc (CAT_BYTES);
   uint64_t off = 0;
@@ -192,11 +192,28 @@ cat_raw (struct tree *t, node_id id, struct err *e)
   if (!data)
     return err_set (e, ENOMEM, "out of memory");
   do {
-    if (tree_pread (t, id, data, CAT_BYTES, off, &n, e) == -1)
+    if (stream_read (s, data, CAT_BYTES, off, &n, e) == -1)
       return -1;
     off += n;
   } while (n > 0 && fwrite (data, 1, n, stdout) == n);
   return 0;
+}
+
+/* Compressed data are decoded ahead, on all processors. */
+static int
+cat_raw (struct tree *t, const struct node_attr *a, struct err *e)
+{
+  struct prefetch *p = prefetch_new (0);
+  struct stream_source source = tree_stream (t, a->id);
+  struct stream *s = p ? stream_open (p, &source, a->size, e) : NULL;
+  int r;
+
+  r = s ? copy_stream (s, e) : err_set (e, ENOMEM, "out of memory");
+  stream_close (s);
+  while (p && !prefetch_stop (p, 1000))
+    continue;
+  prefetch_free (p);
+  return r;
 }
 
 static int
@@ -222,7 +239,7 @@ cat_path (struct tree *t, const char *path, struct err *e)
   if (a.finding)
     return cat_finding (t, a.id, e);
   if (S_ISREG (a.mode))
-    return cat_raw (t, a.id, e);
+    return cat_raw (t, &a, e);
   if (S_ISLNK (a.mode))
     return cat_symlink (t, a.id, e);
   if (S_ISDIR (a.mode))

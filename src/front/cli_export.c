@@ -124,7 +124,7 @@ export_entry (struct export *x, int dir, const char *up, const struct name *n)
     complain (x, n->name, "out of memory");
   } else if (tree_getattr (x->tree, n->id, &a, &e) == -1) {
     complain (x, path, e.msg);
-  } else if (is_guest (n->name, &a)) {
+  } else if (is_guest (n->name, &a) || !tree_is_exported (x->tree, n->id)) {
     return;
   } else if (!is_plain_name (n->name)) {
     complain (x, path, "is not a file name");

@@ -256,11 +256,11 @@ open_raw (fuse_req_t req, const struct node_attr *a,
   struct err e = { 0 };
   struct handle *h = handle_new (&fs->handles, a->id, &e);
 
-  if (!h) {
+  if (!h || handle_open_raw (h, fs->tree, fs->prefetch, a->size, &e) == -1) {
+    handle_free (&fs->handles, h);
     fuse_reply_err (req, ENOMEM);
     return;
   }
-  h->size = a->size;
   fi->keep_cache = 1;
   fi->noflush = 1; /* there is nothing to write back */
   fi->fh = (uintptr_t) h;
@@ -320,17 +320,18 @@ do_release (fuse_req_t req, fuse_ino_t ino unused_arg,
 static void
 read_raw (fuse_req_t req, const struct handle *h, size_t len, uint64_t off)
 {
-  CLEANUP_FREE char *data = malloc (len);
+  struct served *fs = served (req);
+  char *data = buffers_get (&fs->buffers, len);
   struct err e = { 0 };
   size_t got;
 
   if (!data)
     fuse_reply_err (req, ENOMEM);
-  else if (tree_pread (served (req)->tree, h->id, data, len, off, &got, &e) ==
-           -1)
+  else if (stream_read (h->stream, data, len, off, &got, &e) == -1)
     reply_error (req, h->id, &e);
   else
     fuse_reply_buf (req, data, got);
+  buffers_put (&fs->buffers, data, len);
 }
 
 static void
@@ -699,6 +700,10 @@ do_init (void *userdata, struct fuse_conn_info *conn)
   fuse_apply_conn_info_opts (fs->options->connection, conn);
   conn->want &= ~(unsigned) FUSE_CAP_WRITEBACK_CACHE;
   conn->max_read = fs->options->max_read; /* as libfuse insists */
+  /* The kernel takes the lesser of what it has and our answer: should the
+   * guardian have raised it already, it stays. */
+  if (fs->options->readahead)
+    conn->max_readahead = (unsigned) fs->options->readahead * 1024;
   fs->ready (fs);
 }
 

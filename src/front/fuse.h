@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "front/buffers.h"
 #include "front/eval.h"
 #include "front/handle.h"
 #include "front/options.h"
@@ -16,7 +17,9 @@ struct served {
   struct tree *tree;
   struct image *image; /* the tree's */
   struct eval *eval;
+  struct prefetch *prefetch;
   struct handles handles;
+  struct buffers buffers;
   const struct options *options;
   struct timespec mtime;  /* the image's, for xrayfs's own entries */
   _Atomic int64_t looked; /* when the image was last checked for changes */

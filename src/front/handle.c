@@ -54,6 +54,7 @@ handle_free (struct handles *hs, struct handle *h)
   if (h->next)
     h->next->prev = h->prev;
   pthread_mutex_unlock (&hs->lock);
+  stream_close (h->stream);
   buf_free (&h->text);
   buf_free (&h->names);
   free (h->entries.items);
@@ -86,4 +87,15 @@ handle_read_directory (struct handle *h, struct tree *t, struct err *e)
   if (tree_readdir (t, h->id, add_entry, h, e) == -1)
     return -1;
   return buf_check (&h->names, e);
+}
+
+int
+handle_open_raw (struct handle *h, struct tree *t, struct prefetch *p,
+                 uint64_t size, struct err *e)
+{
+  struct stream_source source = tree_stream (t, h->id);
+
+  h->size = size;
+  h->stream = stream_open (p, &source, size, e);
+  return h->stream ? 0 : -1;
 }

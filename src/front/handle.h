@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "base/vec.h"
+#include "block/prefetch.h"
 #include "tree/tree.h"
 
 struct entry {
@@ -27,10 +28,11 @@ struct handle {
   struct handle *next, **prev;
   _Atomic unsigned holders; /* who opened it, and answers under way */
   node_id id;
-  bool text_only;   /* a finding: all of it is in text */
-  struct buf text;  /* the snapshot of a finding */
-  uint64_t size;    /* raw bytes: length of the file */
-  struct buf names; /* a directory: NUL-terminated names */
+  bool text_only;        /* a finding: all of it is in text */
+  struct buf text;       /* the snapshot of a finding */
+  uint64_t size;         /* raw bytes: length of the file */
+  struct stream *stream; /* of those */
+  struct buf names;      /* a directory: NUL-terminated names */
   struct entry_vec entries;
 };
 
@@ -54,6 +56,10 @@ int handle_read_finding (struct handle *h, struct tree *t,
                          struct err *e) must_check;
 int handle_read_directory (struct handle *h, struct tree *t,
                            struct err *e) must_check;
+
+/* Makes H one of SIZE raw bytes, read through P. */
+int handle_open_raw (struct handle *h, struct tree *t, struct prefetch *p,
+                     uint64_t size, struct err *e) must_check;
 
 static inline const char *
 handle_name (const struct handle *h, size_t i)

@@ -279,7 +279,11 @@ do_mount (struct guardian *g)
   channel_send (g->to_server, &m, g->device);
   forget_device (g);
   await_server (g, &m);
-  return m.kind == MESSAGE_READY ? MOUNT_OK : not_ready (g, &m);
+  if (m.kind != MESSAGE_READY)
+    return not_ready (g, &m);
+  if (g->o->readahead)
+    mountpoint_read_ahead (&g->mount, g->o->readahead);
+  return MOUNT_OK;
 }
 
 /* From the open image to a tree that can be read. */

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -184,6 +185,22 @@ mountpoint_await (const char *path, long before, int ms)
   if (m.id == before)
     m.id = NO_MOUNT;
   return m;
+}
+
+/* The answer to FUSE's INIT can only lower it; the entry in sysfs, which can
+ * raise it, is root's. */
+void
+mountpoint_read_ahead (const struct mounted *m, int kb)
+{
+  CLEANUP_CLOSE int fd = -1;
+  char path[80];
+
+  if (m->id == NO_MOUNT)
+    return;
+  snprintf (path, sizeof path, "/sys/class/bdi/%s/read_ahead_kb", m->device);
+  fd = open (path, O_WRONLY | O_CLOEXEC);
+  if (fd != -1)
+    (void) !dprintf (fd, "%d\n", kb);
 }
 
 /* --- unmounting ------------------------------------------------------ */

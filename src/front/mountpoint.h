@@ -39,6 +39,10 @@ struct mounted mountpoint_top (const char *path) nonnull (1);
 struct mounted mountpoint_await (const char *path, long before, int ms)
     nonnull (1);
 
+/* Has the kernel read KB KiB ahead on M, where we are permitted to say so:
+ * without it the kernel's own 128 remain. */
+void mountpoint_read_ahead (const struct mounted *m, int kb) nonnull (1);
+
 /* Unmounts M (lazily, if it is busy), wherever it is now; nothing if it is
  * not there any more, or lies under another.  FUSE is the device that M is
  * connected with, or -1. */

@@ -62,8 +62,16 @@ enum {
   KEY_ALLOW_OTHER,
   KEY_FSNAME,
   KEY_SUBTYPE,
+  KEY_MAX_READAHEAD,
   KEY_NUMBER
 };
+
+/* Measured with 1 GiB in the page cache, in alternating runs: at the kernel's
+ * 128 KiB half as fast as at 2 MiB; beyond 4 MiB it gets slower again.  The
+ * lower of the two, since a page fault in a mapped file reads as much. */
+#define READAHEAD_KB     2048
+#define READAHEAD_UNSET  (-1)
+#define READAHEAD_MAX_KB (1024 * 1024)
 
 #define FLAG(text, member)                                                   \
   {                                                                          \
@@ -93,6 +101,8 @@ static const struct fuse_opt table[] = {
   FUSE_OPT_KEY ("fsname=", KEY_FSNAME),
   FUSE_OPT_KEY ("subtype=", KEY_SUBTYPE),
   FUSE_OPT_KEY ("max_read=", KEY_NUMBER),
+  FUSE_OPT_KEY ("max_readahead=", KEY_MAX_READAHEAD),
+  FUSE_OPT_KEY ("readahead=", KEY_NUMBER),
   FUSE_OPT_KEY ("max_threads=", KEY_NUMBER),
   FUSE_OPT_KEY ("max_idle_threads=", KEY_NUMBER),
   FUSE_OPT_END,
@@ -124,10 +134,15 @@ parse_number (const char *option, unsigned max, unsigned *ret, struct err *e)
 static int
 parse_numbered (struct options *o, const char *arg, struct err *e)
 {
+  bool readahead = !strncmp (arg, "readahead=", 10);
   unsigned n;
 
-  if (parse_number (arg, INT_MAX, &n, e) == -1)
+  if (parse_number (arg, readahead ? READAHEAD_MAX_KB : INT_MAX, &n, e) == -1)
     return -1;
+  if (readahead) {
+    o->readahead = (int) n;
+    return 0;
+  }
   if (!strncmp (arg, "max_read=", 9)) {
     o->max_read = n;
     return 1; /* libfuse and the kernel want it too */
@@ -195,6 +210,10 @@ parse_one (void *data, const char *arg, int key,
   case KEY_ALLOW_OTHER:
     o->allow_other = true;
     return 1;
+  case KEY_MAX_READAHEAD: /* who wants less than the kernel's gets it */
+    if (o->readahead == READAHEAD_UNSET)
+      o->readahead = 0;
+    return 1;
   case KEY_FSNAME:
     o->fsname_given = true;
     return 1;
@@ -261,14 +280,16 @@ parse_all (struct parse *p)
   struct options *o = &p->o;
 
   options_capture ();
-  o->connection = fuse_parse_conn_info_opts (&o->mount_args);
-  if (!o->connection ||
-      fuse_opt_parse (&o->mount_args, p, table, parse_one) == -1) {
+  /* Ours first: libfuse's drops what it knows. */
+  if (fuse_opt_parse (&o->mount_args, p, table, parse_one) == -1 ||
+      !(o->connection = fuse_parse_conn_info_opts (&o->mount_args))) {
     const char *why = options_captured ("bad arguments");
     return p->e->code ? -1 : err_set (p->e, EINVAL, "%s", why);
   }
   options_captured ("");
   o->foreground |= o->debug;
+  if (o->readahead == READAHEAD_UNSET)
+    o->readahead = READAHEAD_KB;
   return 0;
 }
 
@@ -281,6 +302,7 @@ options_parse (int argc, char **argv, struct options *ret, struct err *e)
   p.o.mount_args = given;
   p.o.max_idle_threads = -1;
   p.o.max_threads = 10;
+  p.o.readahead = READAHEAD_UNSET;
   p.o.uid = getuid ();
   p.o.gid = getgid ();
   err_clear (e);
@@ -357,6 +379,10 @@ options_help (void)
       "    -o max_threads=N       threads that read requests (10)\n"
       "    -o max_idle_threads=N  idle ones among them (all)\n"
       "    -o max_read=N          largest read request, in bytes\n"
+      "    -o readahead=N         what the kernel reads ahead, in KiB, "
+      "where\n"
+      "                           we may say so, which is root's (2048;\n"
+      "                           0: as it is)\n"
       "    -o fsname=, subtype=, noexec, noatime, context=, ...\n"
       "                           as for every FUSE filesystem\n");
 }

@@ -21,6 +21,7 @@ struct options {
   struct follow follow; /* its names are ours */
   bool fsname_given, subtype_given;
   unsigned max_read; /* 0: not given */
+  int readahead;     /* KiB to ask of the kernel; 0: leave what it has */
   unsigned max_threads;
   int max_idle_threads;
   uid_t uid; /* of xrayfs's own entries */

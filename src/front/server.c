@@ -5,7 +5,7 @@
  * and whatever ends it, the guardian or the watcher unmounts.
  *
  * Threads: the main thread runs libfuse's loop; the control thread listens to
- * the guardian; eval.h has its own.
+ * the guardian; eval.h and prefetch.h have their own.
  */
 #include "front/server.h"
 
@@ -71,7 +71,8 @@ open_tree (struct served *fs, struct source *source, struct err *e)
   if (tree_new (fs->image, &fs->tree, e) == -1)
     return -1;
   fs->eval = eval_new ();
-  return fs->eval ? 0 : err_set (e, ENOMEM, "out of memory");
+  fs->prefetch = prefetch_new (0);
+  return fs->eval && fs->prefetch ? 0 : err_set (e, ENOMEM, "out of memory");
 }
 
 static int
@@ -270,7 +271,8 @@ serve_mount (struct served *fs)
     leave_terminal ();
   status = serve (fs, se);
   image_cancel (fs->image);
-  if (!eval_stop (fs->eval, END_MS))
+  if (!eval_stop (fs->eval, END_MS) ||
+      !prefetch_stop (fs->prefetch, END_MS / 3))
     _exit (status); /* its threads may still use all of this */
   fuse_session_destroy (se);
   return status;
@@ -287,6 +289,7 @@ server_main (int channel, int guardian, struct source *source,
   int status;
 
   handles_init (&fs.handles);
+  buffers_init (&fs.buffers);
   if (drop_power (guardian, &e) == -1) {
     status = tell_failure (channel, MOUNT_NOT_MOUNTED, e.msg);
   } else if (open_tree (&fs, source, &e) == -1) {
@@ -298,6 +301,9 @@ server_main (int channel, int guardian, struct source *source,
   if (fs.eval && eval_stop (fs.eval, 0))
     eval_free (fs.eval);
   handles_destroy (&fs.handles);
+  if (fs.prefetch && prefetch_stop (fs.prefetch, 0))
+    prefetch_free (fs.prefetch);
+  buffers_destroy (&fs.buffers);
   tree_free (fs.tree);
   image_close (fs.image);
   return status;

@@ -82,6 +82,9 @@ allocation_compute (void *arg, struct err *e)
       measure_extent (&m, off, &x, own);
     lazy_progress (&img->allocation_cell, off, size);
   }
+  if (img->disk->ops->all_data &&
+      block_allocated (img->disk, &m.allocated, e) == -1)
+    return -1;
   img->allocation = (struct allocation){
     .allocated = m.allocated,
     .qcow2_size_bound =

@@ -25,6 +25,7 @@ init_cells (struct image *img)
   lazy_init (&img->info_cell, "image", r);
   lazy_init (&img->allocation_cell, "qcow2_size_bound", r);
   lazy_init (&img->integrity_cell, "integrity/image", r);
+  lazy_init (&img->qcow2_size_cell, "qcow2_size", r);
   lazy_init (&img->contents_cell, "contents", r);
   lazy_init (&img->safety_cell, "safety", r);
   lazy_init (&img->table_cell, "partition_table", r);
@@ -45,6 +46,7 @@ destroy_cells (struct image *img)
   lazy_destroy (&img->info_cell);
   lazy_destroy (&img->allocation_cell);
   lazy_destroy (&img->integrity_cell);
+  lazy_destroy (&img->qcow2_size_cell);
   lazy_destroy (&img->contents_cell);
   lazy_destroy (&img->safety_cell);
   lazy_destroy (&img->table_cell);
@@ -298,6 +300,21 @@ DEFINE_FACT (image_boot, struct boot, boot, boot_compute)
 DEFINE_FACT (image_cloud_init, struct cloud_init, cloud_init,
              cloud_init_compute)
 DEFINE_FACT (image_obstacles, struct obstacles, obstacles, obstacles_compute)
+
+int
+image_qcow2_size (struct image *img, uint64_t *ret, struct err *e)
+{
+  if (lazy_get (&img->qcow2_size_cell, qcow2_size_compute, img, e) == -1)
+    return -1;
+  *ret = img->qcow2_size;
+  return 0;
+}
+
+bool
+image_qcow2_size_ready (struct image *img)
+{
+  return lazy_ready (&img->qcow2_size_cell);
+}
 
 bool
 image_guest_ready (struct image *img)

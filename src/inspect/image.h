@@ -73,6 +73,13 @@ struct integrity {
 };
 const struct integrity *image_integrity (struct image *img, struct err *e);
 
+/* The length of the file that `qemu-img convert -O qcow2` makes of it, exact.
+ * Cost: reads all data, on all CPUs; who asks for a limit's sake asks
+ * image_allocation first. */
+int image_qcow2_size (struct image *img, uint64_t *ret,
+                      struct err *e) must_check;
+bool image_qcow2_size_ready (struct image *img); /* was it computed? */
+
 /* What lies in the container; the kind ("zip archive") is the reason. */
 const struct fact *image_contents (struct image *img, struct err *e);
 

@@ -274,6 +274,14 @@ node_evaluate (struct node *n, struct err *e)
   return lazy_get (&n->cell, evaluate, n, e) == 0 ? &n->value : NULL;
 }
 
+bool
+node_is_wanted (struct node *n)
+{
+  struct node *of = n->twin ? n->twin : n;
+
+  return !of->def->is_wanted || of->def->is_wanted (of);
+}
+
 /* --- renderers' last lines ------------------------------------------- */
 
 int
@@ -707,6 +715,37 @@ tree_map (struct tree *t, node_id id, uint64_t off, uint64_t len,
   if (block_resolve (b, off, len, ret, e) == -1)
     return err_in (e, "%s", n->path);
   return 0;
+}
+
+bool
+tree_is_exported (struct tree *t, node_id id)
+{
+  struct err e = { 0 };
+  struct node *n = guest_is_id (id) ? NULL : node_of (t, id, &e);
+
+  return n && node_is_wanted (n);
+}
+
+static int
+stream_pread (void *self, uint64_t id, void *buf, size_t len, uint64_t off,
+              size_t *ret, struct err *e)
+{
+  return tree_pread (self, id, buf, len, off, ret, e);
+}
+
+static int
+stream_map (void *self, uint64_t id, uint64_t off, uint64_t len,
+            struct extent *ret, struct err *e)
+{
+  return tree_map (self, id, off, len, ret, e);
+}
+
+struct stream_source
+tree_stream (struct tree *t, node_id id)
+{
+  return (struct stream_source){
+    .read = stream_pread, .map = stream_map, .self = t, .id = id
+  };
 }
 
 void

@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "block/block.h"
+#include "block/prefetch.h"
 
 struct image;
 struct tree;
@@ -95,6 +96,9 @@ int tree_pread (struct tree *t, node_id id, void *buf, size_t len,
 int tree_map (struct tree *t, node_id id, uint64_t off, uint64_t len,
               struct extent *ret, struct err *e) must_check;
 
+/* The two of them, for a stream. */
+struct stream_source tree_stream (struct tree *t, node_id id);
+
 /* Walks PATH ("partitions/1/size", leading and trailing slashes allowed)
  * from the root, following xrayfs's own symbolic links (import/default), but
  * not the guest's. */
@@ -103,6 +107,10 @@ int tree_walk (struct tree *t, const char *path, struct node_attr *ret,
 
 /* Size of the virtual disk, for statfs. */
 uint64_t tree_disk_size (struct tree *t);
+
+/* Does an export write it?  Not the guest's, and not a finding that reads all
+ * data while nothing depends on it. */
+bool tree_is_exported (struct tree *t, node_id id);
 
 /* The path of one of xrayfs's own entries, for messages ("os/arch"). */
 void tree_path (struct tree *t, node_id id, struct buf *ret);
