@@ -361,6 +361,7 @@ static int
 judge_root (struct image *img, struct finding_of_rule *f, struct err *e)
 {
   const struct guest *g = image_guest (img, e);
+  const struct fact *contents;
 
   if (!g)
     return -1;
@@ -369,9 +370,15 @@ judge_root (struct image *img, struct finding_of_rule *f, struct err *e)
                                          : "unknown");
   if (g->root)
     return ok (f);
-  if (!g->family.value)
-    return unknown (f, g->family.reason);
-  return explain_no_root (img, f, e);
+  if (g->family.value)
+    return explain_no_root (img, f, e);
+  /* No system was ever installed on an installation medium, whether or not
+   * its filesystem is read. */
+  contents = image_contents (img, e);
+  if (!contents)
+    return -1;
+  return fact_is (contents, "installer") ? explain_no_root (img, f, e)
+                                         : unknown (f, g->family.reason);
 }
 
 static int
