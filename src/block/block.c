@@ -282,6 +282,7 @@ block_format_open (struct block *below, const char *format,
   b->below = steal_ptr (&mine);
   b->owns_below = true;
   b->depth = below->depth;
+  b->sealed = below->sealed;
   if (below->path && !(b->path = strdup (below->path)))
     return err_set (e, ENOMEM, "out of memory");
   if (ops->open (b, e) == -1)
@@ -320,6 +321,8 @@ block_info (struct block *b, struct block_info *ret, struct err *e)
     block_info_free (ret);
     return err_in (e, "%s", b->ops->name);
   }
+  if (ret->snapshots_err.code)
+    err_in (&ret->snapshots_err, "%s", b->ops->name);
   return 0;
 }
 

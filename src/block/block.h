@@ -70,6 +70,8 @@ struct block_info {
   struct buf backing_chain; /* one a line; filled by block_info */
   struct buf extent_files;  /* one a line */
   struct buf snapshots;     /* one a line: "id<TAB>name<TAB>..." */
+  struct err snapshots_err; /* code != 0: why they are not known, while the
+                               rest of this is */
   struct buf features;      /* one a line */
   uint64_t cluster_size;
   bool has_backing, has_snapshots, has_features, has_data_file;
@@ -121,11 +123,20 @@ struct block_ops {
   void (*close) (struct block *b); /* also after a failed open */
 };
 
+/* A directory that references may lead into, besides the image's own. */
+struct block_dir {
+  int fd;
+  char *path; /* absolute, without links */
+};
+#define BLOCK_MAX_FOLLOW 8
+
 /* What all blocks of one image share.  The image owns it. */
 struct block_env {
   int dir_fd;           /* the image's directory, for references; or -1 */
   const char *dir_path; /* its absolute path; NULL: not known */
-  struct cache *cache;  /* tables and decompressed clusters */
+  struct block_dir follow[BLOCK_MAX_FOLLOW]; /* where else they may lead */
+  size_t n_follow;
+  struct cache *cache;         /* tables and decompressed clusters */
   _Atomic uint64_t bytes_read; /* from the image's files so far */
   _Atomic bool cancelled;      /* reads fail with ECANCELED from now on */
   _Atomic bool read_failed;    /* the host could not read a file: an error
@@ -138,8 +149,12 @@ struct block {
   struct block *below; /* what a format reads from; owned if owns_below */
   bool owns_below;
   uint64_t size;  /* bytes that can be read */
-  char *path;     /* of a file: relative to env->dir_fd; inherited upwards */
+  char *path;     /* of a file: relative to env->dir_fd, or absolute (in a
+                     directory of env->follow); inherited upwards */
   unsigned depth; /* in the chain of backing files */
+  bool sealed;    /* a member of an archive: what it refers to would lie in
+                     the archive, so that references are refused; inherited
+                     upwards */
   struct block *referrer; /* of a file: the image whose reference opened it,
                            * which outlives it; or NULL */
   void *priv;
@@ -198,8 +213,9 @@ int block_format_open (struct block *below, const char *format,
     nonnull (1, 3, 4);
 
 /* Opens the file that the image at BASE refers to as NAME (a backing file, a
- * data file, an extent), which may lie only inside the image's directory:
- * relative names are relative to the directory of the file that names them.
+ * data file, an extent), which may lie only inside the image's directory or
+ * those of env->follow: relative names are relative to the directory of the
+ * file that names them.
  * FORMAT as in block_format_open; "raw" is never probed, and "file" gives the
  * bytes of the file without a format (a data file, a flat extent).
  * The caller prepends the noun: err_in (e, "backing file '%s'", name).
@@ -240,11 +256,13 @@ int block_usage (struct block *b, uint64_t *ret_length,
 /* --- damage ---------------------------------------------------------- */
 
 /* What was found: zero-initialise, or set PROGRESS first. */
-#define BLOCK_MAX_FINDINGS 200 /* written out; all are counted */
+#define BLOCK_MAX_FINDINGS 200 /* lines; all findings are counted */
 struct block_check {
   struct buf findings; /* one a line */
+  unsigned n_lines;    /* of them */
   uint64_t errors;     /* data are lost, or may be */
-  uint64_t notes;      /* harmless: leaked clusters, a copy that differs */
+  char first_error[512];
+  uint64_t notes; /* harmless: leaked clusters, a copy that differs */
   void (*progress) (void *arg, uint64_t done, uint64_t total);
   void *progress_arg;
   const char *prefix;        /* of the layer being looked at, or NULL */
@@ -264,10 +282,18 @@ void block_check_error (struct block_check *c, const char *fmt, ...)
     printf_like (2, 3);
 void block_check_note (struct block_check *c, const char *fmt, ...)
     printf_like (2, 3);
+/* N findings of one kind, as one line. */
+void block_check_errors (struct block_check *c, uint64_t n, const char *fmt,
+                         ...) printf_like (3, 4);
+void block_check_notes (struct block_check *c, uint64_t n, const char *fmt,
+                        ...) printf_like (3, 4);
 /* FILE must be END bytes long for all that B's tables name in it: how much
  * is missing is said once, at the end. */
 void block_check_reach (struct block_check *c, struct block *file,
                         uint64_t end) nonnull (1, 2);
+/* What B refers to and does not have; block_check does it for each layer. */
+void block_check_missing (struct block_check *c, struct block *b)
+    nonnull (1, 2);
 void block_check_progress (struct block_check *c, uint64_t done,
                            uint64_t total) nonnull (1);
 

@@ -18,12 +18,14 @@ struct block_reach {
 #define MAX_REACH 1024
 
 static void
-add_finding (struct block_check *c, const char *fmt, va_list ap)
+add_finding (struct block_check *c, const char *fmt, va_list ap, bool is_error)
 {
-  char text[512];
+  char text[sizeof c->first_error];
 
   vsnprintf (text, sizeof text, fmt, ap);
-  if (c->errors + c->notes > BLOCK_MAX_FINDINGS)
+  if (is_error && !c->first_error[0])
+    memcpy (c->first_error, text, sizeof text);
+  if (c->n_lines++ >= BLOCK_MAX_FINDINGS)
     return;
   if (c->prefix)
     buf_printf (&c->findings, "backing file '%s': ", c->prefix);
@@ -38,7 +40,7 @@ block_check_error (struct block_check *c, const char *fmt, ...)
 
   c->errors++;
   va_start (ap, fmt);
-  add_finding (c, fmt, ap);
+  add_finding (c, fmt, ap, true);
   va_end (ap);
 }
 
@@ -49,7 +51,29 @@ block_check_note (struct block_check *c, const char *fmt, ...)
 
   c->notes++;
   va_start (ap, fmt);
-  add_finding (c, fmt, ap);
+  add_finding (c, fmt, ap, false);
+  va_end (ap);
+}
+
+void
+block_check_errors (struct block_check *c, uint64_t n, const char *fmt, ...)
+{
+  va_list ap;
+
+  c->errors += n;
+  va_start (ap, fmt);
+  add_finding (c, fmt, ap, true);
+  va_end (ap);
+}
+
+void
+block_check_notes (struct block_check *c, uint64_t n, const char *fmt, ...)
+{
+  va_list ap;
+
+  c->notes += n;
+  va_start (ap, fmt);
+  add_finding (c, fmt, ap, false);
   va_end (ap);
 }
 
@@ -101,9 +125,8 @@ report_reach (struct block_check *c)
   c->prefix = NULL;
 }
 
-/* What one layer refers to and does not have. */
-static void
-check_missing (struct block *b, struct block_check *c)
+void
+block_check_missing (struct block_check *c, struct block *b)
 {
   struct block *part;
   const char *why;
@@ -120,13 +143,13 @@ int
 block_check (struct block *b, struct block_check *c, struct err *e)
 {
   for (; b && !block_missing_reason (b); b = block_backing (b)) {
-    check_missing (b, c);
+    block_check_missing (c, b);
     if (b->ops->check && b->ops->check (b, c, e) == -1)
       return err_in (e, "%s", b->ops->name);
     c->prefix = block_backing (b) ? block_backing (b)->path : NULL;
   }
   report_reach (c);
-  if (c->errors + c->notes > BLOCK_MAX_FINDINGS)
+  if (c->n_lines > BLOCK_MAX_FINDINGS)
     buf_printf (&c->findings, "%" PRIu64 " findings in all\n",
                 c->errors + c->notes);
   return buf_check (&c->findings, e);

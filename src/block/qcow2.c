@@ -2,11 +2,11 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Specification: qemu, docs/interop/qcow2.txt; sections are cited by name.
- * Where it leaves room we do as qemu 7.2 does, with two differences on
- * purpose: a data cluster that starts beyond the end of the file is an error
- * (qemu invents zeros), and so is a table that the end of the file cuts.
- * A data cluster that the end of the file cuts reads as zeros beyond it, as
- * in qemu: other writers leave the last cluster short.
+ * Where it leaves room we do as qemu 7.2 does, with differences on purpose
+ * at the end of the file, where qemu invents zeros: a data cluster that
+ * starts beyond it is an error, and so is a table that it cuts.  A data
+ * cluster that it cuts reads as zeros beyond it, as in qemu, only where a
+ * writer may have left its last cluster short (qcow2_tail.c).
  *
  * Nothing of the tables is kept but in the cache, in pieces of at most
  * 64 KiB: memory does not depend on what the image says.
@@ -15,17 +15,11 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include "base/bytes.h"
+#include "block/inflate.h"
 #include "block/table.h"
-
-/* "Cluster mapping". */
-#define OFFSET_MASK   UINT64_C (0x00fffffffffffe00) /* bits 9 to 55 */
-#define L2_COPIED     (UINT64_C (1) << 63)
-#define L2_COMPRESSED (UINT64_C (1) << 62)
-#define L2_ZERO       (UINT64_C (1) << 0)
 
 /* --- tables ---------------------------------------------------------- */
 
@@ -47,14 +41,14 @@ l1_lookup (struct block *b, uint64_t off, uint64_t *ret, uint64_t *ret_end,
                  e) == -1)
     return err_in (e, "L1 table");
   table = pin.entry->data;
-  *ret = load_be64 (table + i * 8) & OFFSET_MASK;
+  *ret = load_be64 (table + i * 8) & QCOW2_OFFSET_MASK;
   if (*ret & (q->cluster_size - 1))
     return err_set (e, EIO,
                     "L2 table offset 0x%" PRIx64 " is not aligned"
                     " (L1 index %" PRIu64 ")",
                     *ret, index);
   if (!*ret)
-    while (++i < n && !(load_be64 (table + i * 8) & OFFSET_MASK))
+    while (++i < n && !(load_be64 (table + i * 8) & QCOW2_OFFSET_MASK))
       ;
   *ret_end = (first + i) << l1_shift (q);
   return 0;
@@ -144,11 +138,12 @@ classify_standard (const struct qcow2 *q, const struct slice *s,
                    uint64_t index, unsigned sub, struct unit *ret,
                    struct err *e)
 {
-  uint64_t entry = slice_entry (q, s, index), host = entry & OFFSET_MASK;
+  uint64_t entry = slice_entry (q, s, index),
+           host = entry & QCOW2_OFFSET_MASK;
   bool external = q->incompatible & QCOW2_DATA_FILE;
-  bool zero = (entry & L2_ZERO) && !q->extended;
+  bool zero = (entry & QCOW2_ZERO) && !q->extended;
   /* Only a data file can have a cluster at 0. */
-  bool has_host = host || (external && (entry & L2_COPIED) && !zero);
+  bool has_host = host || (external && (entry & QCOW2_COPIED) && !zero);
 
   if (zero && q->version < 3)
     return bad_entry (q, s, index, e, "version 2 has no zero cluster");
@@ -174,7 +169,7 @@ classify (const struct qcow2 *q, const struct slice *s, uint64_t off,
   uint64_t index = (off - s->guest) >> q->cluster_bits;
   unsigned sub = (unsigned) ((off & (q->cluster_size - 1)) / q->unit);
 
-  if (!(slice_entry (q, s, index) & L2_COMPRESSED))
+  if (!(slice_entry (q, s, index) & QCOW2_COMPRESSED))
     return classify_standard (q, s, index, sub, ret, e);
   if (q->incompatible & QCOW2_DATA_FILE)
     return bad_entry (q, s, index, e, "compressed cluster with a data file:");
@@ -214,22 +209,41 @@ map_unallocated (const struct qcow2 *q, uint64_t off, uint64_t len,
   return 0;
 }
 
-/* LEN bytes of data at HOST, somewhere in a cluster. */
+/* The part of a data cluster that lies beyond the end of the file: LEN bytes
+ * at HOST. */
 static int
-map_data (const struct qcow2 *q, uint64_t host, uint64_t len,
-          struct extent *ret, struct err *e)
+map_tail (struct block *b, uint64_t host, uint64_t len, struct extent *ret,
+          struct err *e)
 {
+  const struct qcow2 *q = b->priv;
   uint64_t cluster = host & ~(q->cluster_size - 1);
+  bool is_short;
 
   if (cluster >= q->data->size)
     return err_set (
         e, EIO, "cluster at 0x%" PRIx64 " lies beyond the end of the file",
         cluster);
-  if (host >= q->data->size) {
-    *ret = extent_of (EXTENT_UNALLOCATED,
-                      MIN (len, cluster + q->cluster_size - host));
-    return 0;
-  }
+  if (qcow2_has_short_tail (b, &is_short, e) == -1)
+    return -1;
+  if (!is_short)
+    return err_set (e, EIO,
+                    "cluster at 0x%" PRIx64 " is cut off by the end of the"
+                    " file",
+                    cluster);
+  *ret = extent_of (EXTENT_UNALLOCATED,
+                    MIN (len, cluster + q->cluster_size - host));
+  return 0;
+}
+
+/* LEN bytes of data at HOST, somewhere in a cluster. */
+static int
+map_data (struct block *b, uint64_t host, uint64_t len, struct extent *ret,
+          struct err *e)
+{
+  const struct qcow2 *q = b->priv;
+
+  if (host >= q->data->size)
+    return map_tail (b, host, len, ret, e);
   *ret = extent_data (MIN (len, q->data->size - host), q->data, host);
   ret->transparent = q->preallocated;
   return 0;
@@ -245,9 +259,10 @@ check_plain (const struct qcow2 *q, struct err *e)
 }
 
 static int
-map_slice (const struct qcow2 *q, const struct slice *s, uint64_t off,
-           uint64_t len, struct extent *ret, struct err *e)
+map_slice (struct block *b, const struct slice *s, uint64_t off, uint64_t len,
+           struct extent *ret, struct err *e)
 {
+  const struct qcow2 *q = b->priv;
   struct unit first;
 
   if (classify (q, s, off, &first, e) == -1)
@@ -259,7 +274,7 @@ map_slice (const struct qcow2 *q, const struct slice *s, uint64_t off,
   case EXTENT_DATA:
     if (check_plain (q, e) == -1)
       return -1;
-    return map_data (q, first.host + (off & (q->unit - 1)), len, ret, e);
+    return map_data (b, first.host + (off & (q->unit - 1)), len, ret, e);
   case EXTENT_COMPRESSED:
     if (check_plain (q, e) == -1)
       return -1;
@@ -285,33 +300,10 @@ qcow2_map (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
     return map_unallocated (q, off, MIN (len, end - off), ret);
   if (slice_get (b, l2, off, &s, e) == -1)
     return -1;
-  return map_slice (q, &s, off, len, ret, e);
+  return map_slice (b, &s, off, len, ret, e);
 }
 
 /* --- compressed clusters -------------------------------------------- */
-
-/* Raw deflate.  qemu writes a window of 4 KiB; others write more. */
-static int
-inflate_cluster (const void *from, size_t n, void *to, size_t size,
-                 struct err *e)
-{
-  z_stream z = { .next_in = (Bytef *) from,
-                 .avail_in = (uInt) n,
-                 .next_out = to,
-                 .avail_out = (uInt) size };
-  int r;
-
-  if (inflateInit2 (&z, -MAX_WBITS) != Z_OK)
-    return err_set (e, ENOMEM, "out of memory");
-  r = inflate (&z, Z_FINISH);
-  inflateEnd (&z);
-  if (r == Z_MEM_ERROR)
-    return err_set (e, ENOMEM, "out of memory");
-  /* Z_BUF_ERROR: the cluster is full before the stream ends. */
-  if ((r == Z_STREAM_END || r == Z_BUF_ERROR) && z.avail_out == 0)
-    return 0;
-  return err_set (e, EIO, "deflate data are damaged");
-}
 
 /* Making a context takes as long as a sixth of a cluster.  One that grew for
  * a large window is not kept. */
@@ -376,11 +368,9 @@ static int
 compressed_range (const struct qcow2 *q, uint64_t entry, uint64_t size,
                   uint64_t *ret_off, size_t *ret_len, struct err *e)
 {
-  unsigned x = 62 - (q->cluster_bits - 8);
-  uint64_t off = entry & ((UINT64_C (1) << x) - 1);
-  uint64_t sectors =
-      (entry >> x & ((UINT64_C (1) << (q->cluster_bits - 8)) - 1)) + 1;
+  uint64_t off, len;
 
+  qcow2_compressed_range (q, entry, &off, &len);
   if (off >= size)
     return err_set (e, EIO,
                     "compressed cluster at 0x%" PRIx64
@@ -388,7 +378,7 @@ compressed_range (const struct qcow2 *q, uint64_t entry, uint64_t size,
                     off);
   /* The last sector is counted in full and may reach beyond the file. */
   *ret_off = off;
-  *ret_len = (size_t) MIN (sectors * 512 - off % 512, size - off);
+  *ret_len = (size_t) MIN (len, size - off);
   return 0;
 }
 
@@ -411,7 +401,7 @@ decompress (struct block *b, uint64_t entry, void *to, struct err *e)
   if (q->compression == QCOW2_ZSTD)
     r = unzstd_cluster (q, from, len, to, q->cluster_size, e);
   else
-    r = inflate_cluster (from, len, to, q->cluster_size, e);
+    r = inflate_exact (INFLATE_RAW, from, len, to, q->cluster_size, e);
   return r == -1 ? err_in (e, "compressed cluster at 0x%" PRIx64, off) : 0;
 }
 
@@ -464,7 +454,7 @@ compressed_entry (struct block *b, uint64_t off, uint64_t *ret, struct err *e)
     return -1;
   *ret = slice_entry (q, &s, (off - s.guest) >> q->cluster_bits);
   /* The file may have changed underneath since map looked. */
-  if (!(*ret & L2_COMPRESSED))
+  if (!(*ret & QCOW2_COMPRESSED))
     return err_set (e, EIO, "no compressed cluster at 0x%" PRIx64, off);
   return 0;
 }
@@ -503,6 +493,7 @@ qcow2_close (struct block *b)
 
   if (!q)
     return;
+  lazy_destroy (&q->tail);
   block_close (q->backing);
   if (q->data != b->below)
     block_close (q->data);

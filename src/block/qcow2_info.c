@@ -77,6 +77,38 @@ read_feature_names (struct block *b, const struct extension *x, struct err *e)
 }
 
 static int
+read_crypto (struct block *b, const struct extension *x, struct err *e)
+{
+  struct qcow2 *q = b->priv;
+  unsigned char data[16];
+
+  if (x->len != sizeof data || q->crypt != QCOW2_CRYPT_LUKS)
+    return err_set (e, EINVAL, "does not fit the encryption method");
+  if (block_pread (b->below, data, sizeof data, x->offset, e) == -1)
+    return -1;
+  q->crypto_offset = load_be64 (data);
+  q->crypto_len = load_be64 (data + 8);
+  return 0;
+}
+
+/* Of no meaning to a reader of the data: looked at by the check. */
+static int
+read_bitmaps (struct block *b, const struct extension *x, struct err *e)
+{
+  struct qcow2 *q = b->priv;
+  unsigned char data[24];
+
+  if (x->len != sizeof data || !(q->autoclear & QCOW2_BITMAPS))
+    return 0;
+  if (block_pread (b->below, data, sizeof data, x->offset, e) == -1)
+    return -1;
+  q->bitmaps =
+      (struct qcow2_bitmaps){ load_be32 (data), load_be32 (data + 4),
+                              load_be64 (data + 8), load_be64 (data + 16) };
+  return 0;
+}
+
+static int
 read_extension (struct block *b, const struct extension *x, struct err *e)
 {
   struct qcow2 *q = b->priv;
@@ -89,10 +121,9 @@ read_extension (struct block *b, const struct extension *x, struct err *e)
   case EXT_FEATURE_NAMES:
     return read_feature_names (b, x, e);
   case EXT_CRYPTO:
-    if (x->len != 16 || q->crypt != QCOW2_CRYPT_LUKS)
-      return err_set (e, EINVAL, "does not fit the encryption method");
-    return 0;
-  case EXT_BITMAPS: /* of no meaning to a reader of the data */
+    return read_crypto (b, x, e);
+  case EXT_BITMAPS:
+    return read_bitmaps (b, x, e);
   default:
     return 0;
   }
@@ -133,14 +164,7 @@ qcow2_read_extensions (struct block *b, struct err *e)
 /* qemu allows 64 MiB; a table of real names is a few KiB. */
 #define MAX_SNAPSHOT_TABLE (4 * MiB)
 #define MAX_SNAPSHOT_EXTRA 1024 /* as in qemu */
-
-struct snapshot {
-  unsigned char head[40];
-  unsigned char extra[16];
-  uint32_t extra_len;
-  uint16_t id_len, name_len;
-  uint64_t text; /* offset of the id, which the name follows */
-};
+#define SNAPSHOT_HEAD      40
 
 static void
 add_date (struct buf *out, uint32_t seconds)
@@ -170,54 +194,97 @@ add_text (struct block *b, uint64_t off, size_t len, struct buf *out,
 }
 
 static int
-read_snapshot (struct block *b, uint64_t off, struct snapshot *s,
+read_snapshot (struct block *b, uint64_t off, struct qcow2_snapshot *ret,
                struct err *e)
 {
-  if (block_pread (b->below, s->head, sizeof s->head, off, e) == -1)
-    return -1;
-  s->id_len = load_be16 (s->head + 12);
-  s->name_len = load_be16 (s->head + 14);
-  s->extra_len = load_be32 (s->head + 36);
-  if (s->extra_len > MAX_SNAPSHOT_EXTRA)
-    return err_set (e, EINVAL, "%" PRIu32 " bytes of extra data",
-                    s->extra_len);
-  s->text = off + sizeof s->head + s->extra_len;
-  return block_pread (b->below, s->extra, MIN (s->extra_len, sizeof s->extra),
-                      off + sizeof s->head, e);
-}
+  const struct qcow2 *q = b->priv;
+  unsigned char head[SNAPSHOT_HEAD], extra[16] = { 0 };
+  uint32_t extra_len;
 
-/* id, name, size of the disk then, date. */
-static int
-add_snapshot (struct block *b, const struct snapshot *s, struct buf *out,
-              struct err *e)
-{
-  struct qcow2 *q = b->priv;
-  uint64_t size = s->extra_len >= 16 ? load_be64 (s->extra + 8) : q->size;
-
-  if (add_text (b, s->text, s->id_len, out, e) == -1 ||
-      add_text (b, s->text + s->id_len, s->name_len, out, e) == -1)
+  if (block_pread (b->below, head, sizeof head, off, e) == -1)
     return -1;
-  buf_printf (out, "%" PRIu64 "\t", size);
-  add_date (out, load_be32 (s->head + 16));
-  buf_puts (out, "\n");
+  extra_len = load_be32 (head + 36);
+  if (extra_len > MAX_SNAPSHOT_EXTRA)
+    return err_set (e, EINVAL, "%" PRIu32 " bytes of extra data", extra_len);
+  off += sizeof head;
+  if (block_pread (b->below, extra, MIN (extra_len, sizeof extra), off, e) ==
+      -1)
+    return -1;
+  *ret = (struct qcow2_snapshot){
+    .l1_offset = load_be64 (head),
+    .l1_size = load_be32 (head + 8),
+    .id_len = load_be16 (head + 12),
+    .name_len = load_be16 (head + 14),
+    .seconds = load_be32 (head + 16),
+    .extra_len = extra_len,
+    .vm_state_size = extra_len >= 8 ? load_be64 (extra) : 0,
+    .disk_size = extra_len >= 16 ? load_be64 (extra + 8) : q->size,
+    .id_offset = off + extra_len,
+  };
   return 0;
 }
 
-static int
-add_snapshots (struct block *b, struct buf *out, struct err *e)
+int
+qcow2_each_snapshot (struct block *b,
+                     int (*fn) (void *arg, uint32_t i,
+                                const struct qcow2_snapshot *s,
+                                struct err *e),
+                     void *arg, uint64_t *ret_end, struct err *e)
 {
-  struct qcow2 *q = b->priv;
-  uint64_t off = q->snapshots_offset;
-  struct snapshot s;
+  const struct qcow2 *q = b->priv;
+  uint64_t off = q->snapshots_offset, end = off;
+  struct qcow2_snapshot s;
 
   for (uint32_t i = 0; i < q->nb_snapshots; i++) {
     if (off - q->snapshots_offset > MAX_SNAPSHOT_TABLE)
       return err_set (e, EFBIG, "snapshot table is too large");
-    if (read_snapshot (b, off, &s, e) == -1 ||
-        add_snapshot (b, &s, out, e) == -1)
+    if (read_snapshot (b, off, &s, e) == -1 || fn (arg, i, &s, e) == -1)
       return err_in (e, "snapshot %" PRIu32, i);
-    off = round_up (s.text + s.id_len + s.name_len, 8);
+    end = s.id_offset + s.id_len + s.name_len;
+    off = round_up (end, 8);
   }
+  *ret_end = end;
+  return 0;
+}
+
+struct snapshot_lines {
+  struct block *b;
+  struct buf *out;
+};
+
+/* id, name, size of the disk then, date. */
+static int
+add_snapshot (void *arg, uint32_t i unused_arg,
+              const struct qcow2_snapshot *s, struct err *e)
+{
+  struct snapshot_lines *l = arg;
+
+  if (add_text (l->b, s->id_offset, s->id_len, l->out, e) == -1 ||
+      add_text (l->b, s->id_offset + s->id_len, s->name_len, l->out, e) == -1)
+    return -1;
+  buf_printf (l->out, "%" PRIu64 "\t", s->disk_size);
+  add_date (l->out, s->seconds);
+  buf_puts (l->out, "\n");
+  return 0;
+}
+
+/* A bad table is an error of the snapshots alone. */
+static int
+add_snapshots (struct block *b, struct block_info *ret, struct err *e)
+{
+  struct snapshot_lines l = { b, &ret->snapshots };
+  struct err why = { 0 };
+  uint64_t end;
+
+  if (qcow2_each_snapshot (b, add_snapshot, &l, &end, &why) == 0)
+    return 0;
+  /* What may pass, and what lies in this host, is no fact about the image. */
+  if (err_is_transient (&why) || b->env->read_failed) {
+    *e = why;
+    return -1;
+  }
+  buf_reset (&ret->snapshots);
+  ret->snapshots_err = why;
   return 0;
 }
 
@@ -282,5 +349,5 @@ qcow2_info (struct block *b, struct block_info *ret, struct err *e)
   add_features (q, &ret->features);
   if (add_strings (q, ret, e) == -1)
     return -1;
-  return add_snapshots (b, &ret->snapshots, e);
+  return add_snapshots (b, ret, e);
 }

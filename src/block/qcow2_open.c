@@ -312,21 +312,6 @@ open_data_file (struct block *b, struct err *e)
   return 0;
 }
 
-/* Clusters that were given out and lie in a hole of the file, as with
- * preallocation=metadata: the file is then asked which have data (qemu,
- * qcow2_detect_metadata_preallocation, without counting references). */
-static bool
-has_more_clusters_than_data (const struct block *b, const struct qcow2 *q)
-{
-  uint64_t length, allocated, real;
-  struct err e = { 0 };
-
-  if (block_usage (b->below, &length, &allocated, &e) == -1)
-    return false; /* not a file: nothing to ask */
-  real = allocated / q->cluster_size;
-  return div_up (length, q->cluster_size) >= MAX (real * 10 / 9, real + 2);
-}
-
 int
 qcow2_open (struct block *b, struct err *e)
 {
@@ -334,13 +319,14 @@ qcow2_open (struct block *b, struct err *e)
 
   if (!q)
     return err_set (e, ENOMEM, "out of memory");
+  lazy_init (&q->tail, NULL, NULL);
   if (read_header (b, e) == -1)
     return -1;
   derive (q);
   if (check_header (b, e) == -1 || open_data_file (b, e) == -1 ||
       open_backing (b, e) == -1)
     return -1;
-  q->preallocated = has_more_clusters_than_data (b, q);
+  q->preallocated = qcow2_is_preallocated (b);
   /* Whole sectors, as in qemu. */
   b->size = q->size & ~UINT64_C (511);
   return 0;

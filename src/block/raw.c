@@ -3,6 +3,9 @@
  *
  * A disk has whole sectors: as qemu does, a file whose length is not a
  * multiple of 512 is filled up with zeros.
+ *
+ * An empty file is no image; but one that is said to be raw (a backing file
+ * of format "raw") is a disk of no bytes, as in qemu.
  */
 #include "base/bytes.h"
 #include "block/block.h"
@@ -16,8 +19,6 @@ raw_bid (struct block *below, struct err *e unused_arg)
 static int
 raw_open (struct block *b, struct err *e)
 {
-  if (b->below->size == 0)
-    return err_set (e, EINVAL, "the file is empty");
   if (b->below->size > INT64_MAX - 511)
     return err_set (e, EFBIG, "the file is too large");
   b->size = round_up (b->below->size, 512);

@@ -5,7 +5,8 @@
  * file called /etc/shadow would show it to whoever sent the image in
  * (CVE-2024-32498, CVE-2024-4467, CVE-2022-47951).  So a reference names a
  * regular file inside the image's directory, after all links, and nothing
- * else; the kernel decides that (openat2), not a look at the text.
+ * else, unless the user allows more directories (-o follow=DIR); the kernel
+ * decides that (openat2), not a look at the text.
  */
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -40,7 +41,8 @@ strip_directory (const char *name, const char *dir)
   return name + strspn (name, "/");
 }
 
-/* The path of NAME relative to env->dir_fd: *RET, to be freed. */
+/* NAME, without a protocol, as a path: *RET, to be freed, is relative to
+ * env->dir_fd or absolute. */
 static int
 reference_path (const struct block *base, const char *name, char **ret,
                 struct err *e)
@@ -55,19 +57,16 @@ reference_path (const struct block *base, const char *name, char **ret,
                     (int) strcspn (name, ":") + 1, name);
   if (!strncmp (name, "/dev/", 5))
     return err_set (e, EACCES, "a device is refused");
-  if (name[0] == '/') {
-    name = strip_directory (name, base->env->dir_path);
-    dir = 0;
-    if (!name)
-      return err_set (e, EACCES, OUTSIDE);
-  }
   if (!name[0])
     return err_set (e, EINVAL, "the name is empty");
+  if (name[0] == '/')
+    dir = 0;
   if (asprintf (ret, "%.*s%s", dir, dir ? base->path : "", name) == -1)
     return err_set (e, ENOMEM, "out of memory");
   return 0;
 }
 
+/* PATH below DIR_FD.  Errors: EACCES: it leads out. */
 static int
 open_beneath (int dir_fd, const char *path, int *ret, struct err *e)
 {
@@ -90,6 +89,84 @@ open_beneath (int dir_fd, const char *path, int *ret, struct err *e)
   if (fd == -1)
     return err_sys (e, errno, "open");
   *ret = (int) fd;
+  return 0;
+}
+
+/* The absolute PATH in the image's directory (*RET_PATH: relative to it) or
+ * in one that may be followed.  Borrows PATH. */
+static int
+open_absolute (const struct block_env *env, const char *path, int *ret,
+               const char **ret_path, struct err *e)
+{
+  const char *below = strip_directory (path, env->dir_path);
+
+  if (below) {
+    *ret_path = below;
+    return open_beneath (env->dir_fd, below, ret, e);
+  }
+  for (size_t i = 0; i < env->n_follow; i++) {
+    below = strip_directory (path, env->follow[i].path);
+    if (!below)
+      continue;
+    *ret_path = path;
+    return open_beneath (env->follow[i].fd, below, ret, e);
+  }
+  return err_set (e, EACCES, OUTSIDE);
+}
+
+/* PATH led out of where it seemed to lie: where does it really? */
+static int
+open_real (const struct block_env *env, const char *path, int *ret,
+           char **ret_path, struct err *e)
+{
+  CLEANUP_FREE char *full = NULL, *real = NULL;
+  const char *used = NULL;
+
+  if (path[0] != '/' && !env->dir_path)
+    return err_set (e, EACCES, OUTSIDE);
+  if (asprintf (&full, "%s/%s", path[0] == '/' ? "" : env->dir_path, path) ==
+      -1) {
+    full = NULL;
+    return err_set (e, ENOMEM, "out of memory");
+  }
+  real = realpath (full, NULL);
+  if (!real)
+    return err_set (e, EACCES, OUTSIDE);
+  if (open_absolute (env, real, ret, &used, e) == -1)
+    return -1;
+  *ret_path = strdup (used);
+  return *ret_path ? 0 : err_set (e, ENOMEM, "out of memory");
+}
+
+/* Opens *PATH, of reference_path, and makes it what it is called from now
+ * on. */
+static int
+open_reference (const struct block_env *env, char **path, int *ret,
+                struct err *e)
+{
+  CLEANUP_FREE char *real = NULL;
+  const char *used = *path;
+  int r;
+
+  if ((*path)[0] == '/')
+    r = open_absolute (env, *path, ret, &used, e);
+  else
+    r = open_beneath (env->dir_fd, *path, ret, e);
+  if (r == -1 && e->code == EACCES && env->n_follow > 0) {
+    r = open_real (env, *path, ret, &real, e);
+    used = real;
+  }
+  if (r == -1)
+    return -1;
+  if (used != *path) {
+    used = strdup (used);
+    if (!used) {
+      cleanup_close (ret);
+      return err_set (e, ENOMEM, "out of memory");
+    }
+    free (*path);
+    *path = (char *) used;
+  }
   return 0;
 }
 
@@ -141,12 +218,12 @@ block_reference_open (struct block *base, const char *name,
   CLEANUP_CLOSE int fd = -1;
   struct block *file;
 
-  if (base->env->dir_fd == -1)
+  if (base->env->dir_fd == -1 || base->sealed)
     return err_set (e, EACCES, "references to other files are refused");
   if (base->depth + 1 > BLOCK_MAX_DEPTH)
     return err_set (e, ELOOP, "chain of backing files is too long");
   if (reference_path (base, name, &path, e) == -1 ||
-      open_beneath (base->env->dir_fd, path, &fd, e) == -1 ||
+      open_reference (base->env, &path, &fd, e) == -1 ||
       check_file (base, fd, path, e) == -1 ||
       block_file_open (base->env, steal_fd (&fd), path, &file, e) == -1)
     return -1;

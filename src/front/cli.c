@@ -14,15 +14,34 @@
 /* --- opening --------------------------------------------------------- */
 
 int
-cli_open (const char *path, struct opened *ret, bool *ret_damaged,
-          struct err *e)
+cli_option (const char *command, char *text, struct follow *ret)
+{
+  char *word, *left = text;
+  struct err e = { 0 };
+
+  while ((word = strsep (&left, ","))) {
+    if (strncmp (word, "follow=", 7)) {
+      cli_usage (command, "-o takes follow=DIR");
+      return -1;
+    }
+    if (follow_add (ret, word + 7, &e) == -1) {
+      cli_usage (command, e.msg);
+      return -1;
+    }
+  }
+  return 0;
+}
+
+int
+cli_open (const char *path, const struct follow *follow, struct opened *ret,
+          bool *ret_damaged, struct err *e)
 {
   CLEANUP_OPENED struct opened o = OPENED_INIT;
   int r;
 
   *ret_damaged = false;
   if (source_name (path, &o.source, e) == -1 ||
-      source_open (&o.source, e) == -1)
+      source_open (&o.source, follow, e) == -1)
     return -1;
   r = image_open (&o.source.image, &o.image, ret_damaged, e);
   o.source.image.fd = o.source.image.dir_fd = -1; /* taken over */
@@ -34,12 +53,13 @@ cli_open (const char *path, struct opened *ret, bool *ret_damaged,
 }
 
 int
-cli_open_or_say (const char *path, struct opened *ret)
+cli_open_or_say (const char *path, const struct follow *follow,
+                 struct opened *ret)
 {
   struct err e = { 0 };
   bool damaged;
 
-  if (cli_open (path, ret, &damaged, &e) == 0)
+  if (cli_open (path, follow, ret, &damaged, &e) == 0)
     return 0;
   say ("%s: %s", path, e.msg);
   return -1;
@@ -227,32 +247,38 @@ cat_path (struct tree *t, const char *path, struct err *e)
   return err_set (e, EINVAL, "has no content");
 }
 
-/* For commands that have no options: the index of the first operand, or -1
- * after saying what is wrong. */
-static int
-no_options (int argc, char **argv)
+int
+cli_common_options (int argc, char **argv, struct follow *ret)
 {
   static const struct option none[] = { { 0 } };
+  int c;
 
   opterr = 0;
-  if (getopt_long (argc, argv, "+", none, NULL) == -1)
-    return optind;
-  cli_usage (argv[0], "unknown option");
-  return -1;
+  while ((c = getopt_long (argc, argv, "+o:", none, NULL)) != -1) {
+    if (c != 'o') {
+      cli_usage (argv[0], "unknown option, or one without its value");
+      return -1;
+    }
+    if (cli_option (argv[0], optarg, ret) == -1)
+      return -1;
+  }
+  return 0;
 }
 
 int
 cli_cat (int argc, char **argv)
 {
   CLEANUP_OPENED struct opened o = OPENED_INIT;
-  int first = no_options (argc, argv), status = CLI_OK;
+  struct follow follow = { .n = 0 };
+  int first, status = CLI_OK;
   struct err e = { 0 };
 
-  if (first == -1)
+  if (cli_common_options (argc, argv, &follow) == -1)
     return CLI_BAD_USAGE;
+  first = optind;
   if (argc - first < 2)
     return cli_usage (argv[0], "takes IMAGE PATH...");
-  if (cli_open_or_say (argv[first], &o) == -1)
+  if (cli_open_or_say (argv[first], &follow, &o) == -1)
     return CLI_BAD_USAGE;
   for (int i = first + 1; i < argc && !ferror (stdout); i++)
     if (cat_path (o.tree, argv[i], &e) == -1) {
@@ -288,7 +314,8 @@ report_format (const char *format, const char **ret)
 }
 
 static int
-report_options (int argc, char **argv, const char **ret)
+report_options (int argc, char **argv, const char **ret,
+                struct follow *follow)
 {
   static const struct option options[] = {
     { "format", required_argument, NULL, 'f' }, { 0 }
@@ -297,12 +324,11 @@ report_options (int argc, char **argv, const char **ret)
 
   opterr = 0;
   *ret = report_path ("text");
-  while ((c = getopt_long (argc, argv, "", options, NULL)) != -1) {
-    if (c != 'f') {
-      cli_usage (argv[0], "unknown option");
-      return -1;
-    }
-    if (report_format (optarg, ret) == -1)
+  while ((c = getopt_long (argc, argv, "o:", options, NULL)) != -1) {
+    if (c == '?')
+      cli_usage (argv[0], "unknown option, or one without its value");
+    if (c == '?' || (c == 'f' && report_format (optarg, ret) == -1) ||
+        (c == 'o' && cli_option (argv[0], optarg, follow) == -1))
       return -1;
   }
   return 0;
@@ -313,14 +339,15 @@ cli_report (int argc, char **argv)
 {
   CLEANUP_OPENED struct opened o = OPENED_INIT;
   int status = CLI_OK;
+  struct follow follow = { .n = 0 };
   struct err e = { 0 };
   const char *path;
 
-  if (report_options (argc, argv, &path) == -1)
+  if (report_options (argc, argv, &path, &follow) == -1)
     return CLI_BAD_USAGE;
   if (argc - optind != 1)
     return cli_usage (argv[0], "takes one IMAGE");
-  if (cli_open_or_say (argv[optind], &o) == -1)
+  if (cli_open_or_say (argv[optind], &follow, &o) == -1)
     return CLI_BAD_USAGE;
   if (cat_path (o.tree, path, &e) == -1) {
     say ("%s: %s: %s", argv[optind], path, e.msg);

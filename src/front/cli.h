@@ -18,15 +18,27 @@ struct opened {
   struct tree *tree;
 };
 
+/* A command's -o OPTION[,OPTION]: follow=DIR alone so far.  Changes TEXT,
+ * which RET then points into.  -1: has said what is wrong. */
+int cli_option (const char *command, char *text,
+                struct follow *ret) must_check nonnull (1, 2, 3);
+
+/* The options of a command that has none of its own; operands start at
+ * optind.  -1: has said what is wrong. */
+int cli_common_options (int argc, char **argv, struct follow *ret) must_check
+    nonnull (2, 3);
+
 /* Opens PATH.  *RET_DAMAGED tells a failure that lies in the image from one
  * of this host (image.h).  Says nothing. */
-int cli_open (const char *path, struct opened *ret, bool *ret_damaged,
-              struct err *e) must_check nonnull (1, 2, 3, 4);
+int cli_open (const char *path, const struct follow *follow,
+              struct opened *ret, bool *ret_damaged, struct err *e) must_check
+    nonnull (1, 2, 3, 4, 5);
 void cli_close (struct opened *o);
 
 /* cli_open for commands to which every failure is CLI_BAD_USAGE: says what
  * is wrong. */
-int cli_open_or_say (const char *path, struct opened *ret) must_check;
+int cli_open_or_say (const char *path, const struct follow *follow,
+                     struct opened *ret) must_check;
 
 static inline void
 cleanup_opened (struct opened *o)

@@ -23,6 +23,7 @@ struct checked {
 struct check {
   const struct policy *policy;
   bool as_json;
+  struct follow follow;
 };
 
 /* --- reading the tree ------------------------------------------------ */
@@ -310,7 +311,7 @@ check_image (const struct check *c, struct checked *r)
   struct err e = { 0 };
   bool damaged = false;
 
-  if (cli_open (r->image, &o, &damaged, &e) == -1)
+  if (cli_open (r->image, &c->follow, &o, &damaged, &e) == -1)
     check_unopened (c, r, damaged, &e);
   else
     check_opened (c, o.tree, r);
@@ -372,9 +373,11 @@ cli_check (int argc, char **argv)
   int opt;
 
   opterr = 0;
-  while ((opt = getopt_long (argc, argv, "", options, NULL)) != -1) {
+  while ((opt = getopt_long (argc, argv, "o:", options, NULL)) != -1) {
     if (opt == '?')
       return cli_usage (argv[0], "unknown option, or one without its value");
+    if (opt == 'o' && cli_option (argv[0], optarg, &c.follow) == -1)
+      return CLI_BAD_USAGE;
     if (opt == 'p')
       policy = optarg;
     c.as_json |= opt == 'j';

@@ -124,7 +124,7 @@ export_entry (struct export *x, int dir, const char *up, const struct name *n)
     complain (x, n->name, "out of memory");
   } else if (tree_getattr (x->tree, n->id, &a, &e) == -1) {
     complain (x, path, e.msg);
-  } else if (is_guest (n->name, &a)) {
+  } else if (is_guest (n->name, &a) || !tree_is_exported (x->tree, n->id)) {
     return;
   } else if (!is_plain_name (n->name)) {
     complain (x, path, "is not a file name");
@@ -193,17 +193,16 @@ open_target (const char *path)
 int
 cli_export (int argc, char **argv)
 {
-  static const struct option none[] = { { 0 } };
   CLEANUP_OPENED struct opened o = OPENED_INIT;
   CLEANUP_CLOSE int dir = -1;
+  struct follow follow = { .n = 0 };
   struct export x = { 0 };
 
-  opterr = 0;
-  if (getopt_long (argc, argv, "", none, NULL) != -1)
-    return cli_usage (argv[0], "unknown option");
+  if (cli_common_options (argc, argv, &follow) == -1)
+    return CLI_BAD_USAGE;
   if (argc - optind != 2)
     return cli_usage (argv[0], "takes IMAGE DIR");
-  if (cli_open_or_say (argv[optind], &o) == -1)
+  if (cli_open_or_say (argv[optind], &follow, &o) == -1)
     return CLI_BAD_USAGE;
   dir = open_target (argv[optind + 1]);
   if (dir == -1)

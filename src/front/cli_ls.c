@@ -231,19 +231,22 @@ cli_ls (int argc, char **argv)
   static const struct option none[] = { { 0 } };
   CLEANUP_OPENED struct opened o = OPENED_INIT;
   struct ls ls = { .terminal = isatty (STDOUT_FILENO) };
+  struct follow follow = { .n = 0 };
   struct stat st;
   int c;
 
   opterr = 0;
-  while ((c = getopt_long (argc, argv, "lR1", none, NULL)) != -1) {
+  while ((c = getopt_long (argc, argv, "lR1o:", none, NULL)) != -1) {
     if (c == '?')
-      return cli_usage (argv[0], "unknown option");
+      return cli_usage (argv[0], "unknown option, or one without its value");
+    if (c == 'o' && cli_option (argv[0], optarg, &follow) == -1)
+      return CLI_BAD_USAGE;
     ls.long_form |= c == 'l';
     ls.recursive |= c == 'R';
   }
   if (argc - optind < 1 || argc - optind > 2)
     return cli_usage (argv[0], "takes IMAGE [PATH]");
-  if (cli_open_or_say (argv[optind], &o) == -1)
+  if (cli_open_or_say (argv[optind], &follow, &o) == -1)
     return CLI_BAD_USAGE;
   ls.tree = o.tree;
   ls.image = argv[optind];

@@ -123,7 +123,7 @@ free_guardian (struct guardian *g)
 static int
 start_server (struct guardian *g)
 {
-  int ends[2], keep[3], status;
+  int ends[2], keep[3 + BLOCK_MAX_FOLLOW], status;
   pid_t self = getpid ();
 
   if (channel_pair (ends) == -1)
@@ -133,7 +133,9 @@ start_server (struct guardian *g)
     keep[0] = ends[1];
     keep[1] = g->source.image.fd;
     keep[2] = g->source.image.dir_fd;
-    channel_close_others (keep, ARRAY_SIZE (keep));
+    for (size_t i = 0; i < g->source.image.n_follow; i++)
+      keep[3 + i] = g->source.image.follow[i].fd;
+    channel_close_others (keep, 3 + g->source.image.n_follow);
     status = server_main (ends[1], self, &g->source, g->o);
     free_guardian (g);
     options_free (g->o);
@@ -501,7 +503,7 @@ prepare (struct guardian *g)
     say ("%s: %s", o->mountpoint, e.msg);
     return MOUNT_BAD_MOUNTPOINT;
   }
-  if (source_open (&g->source, &e) == -1) {
+  if (source_open (&g->source, &o->follow, &e) == -1) {
     say ("%s: %s", o->image, e.msg);
     return MOUNT_BAD_IMAGE;
   }

@@ -58,6 +58,7 @@ enum {
   KEY_REFUSED_DEV,
   KEY_UID,
   KEY_GID,
+  KEY_FOLLOW,
   KEY_ALLOW_OTHER,
   KEY_FSNAME,
   KEY_SUBTYPE,
@@ -96,6 +97,7 @@ static const struct fuse_opt table[] = {
   FUSE_OPT_KEY ("dev", KEY_REFUSED_DEV),
   FUSE_OPT_KEY ("uid=", KEY_UID),
   FUSE_OPT_KEY ("gid=", KEY_GID),
+  FUSE_OPT_KEY ("follow=", KEY_FOLLOW),
   FUSE_OPT_KEY ("fsname=", KEY_FSNAME),
   FUSE_OPT_KEY ("subtype=", KEY_SUBTYPE),
   FUSE_OPT_KEY ("max_read=", KEY_NUMBER),
@@ -156,6 +158,19 @@ parse_numbered (struct options *o, const char *arg, struct err *e)
 }
 
 static int
+parse_follow (struct options *o, const char *arg, struct err *e)
+{
+  char *dir = strdup (strchr (arg, '=') + 1);
+
+  if (!dir)
+    return err_set (e, ENOMEM, "out of memory");
+  if (follow_add (&o->follow, dir, e) == 0)
+    return 0;
+  free (dir);
+  return -1;
+}
+
+static int
 parse_operand (struct options *o, const char *arg, struct err *e)
 {
   char **to = !o->image ? &o->image : &o->mountpoint;
@@ -188,6 +203,8 @@ parse_one (void *data, const char *arg, int key,
     return parse_number (arg, UINT_MAX - 1, &o->uid, p->e);
   case KEY_GID:
     return parse_number (arg, UINT_MAX - 1, &o->gid, p->e);
+  case KEY_FOLLOW:
+    return parse_follow (o, arg, p->e);
   case KEY_NUMBER:
     return parse_numbered (o, arg, p->e);
   case KEY_ALLOW_OTHER:
@@ -319,6 +336,8 @@ options_free (struct options *o)
 {
   free (o->image);
   free (o->mountpoint);
+  for (size_t i = 0; i < o->follow.n; i++)
+    free ((char *) o->follow.dirs[i]);
   free (o->connection);
   fuse_opt_free_args (&o->mount_args);
   *o = (struct options){ 0 };
@@ -339,6 +358,9 @@ options_help (void)
       "Shows what is inside a disk image, as files: each finding is one"
       " file.\n"
       "fusermount3 -u MOUNTPOINT ends a mount.\n"
+      "\n"
+      "Every command takes -o follow=DIR: a directory, besides the image's\n"
+      "own, where its backing files, extents and parents may lie.\n"
       "\n"
       "Options of mounting:\n"
       "    -h   --help            print help\n"

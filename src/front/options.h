@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "base/err.h"
+#include "front/source.h"
 
 struct options {
   char *image, *mountpoint; /* as given */
@@ -18,6 +18,7 @@ struct options {
   int help, version, foreground, debug, single_threaded;
   int nonempty, clone_fd, allow_root;
   bool allow_other;
+  struct follow follow; /* its names are ours */
   bool fsname_given, subtype_given;
   unsigned max_read; /* 0: not given */
   int readahead;     /* KiB to ask of the kernel; 0: leave what it has */

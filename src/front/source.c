@@ -74,16 +74,42 @@ source_name (const char *path, struct source *ret, struct err *e)
   return 0;
 }
 
+int
+follow_add (struct follow *f, const char *dir, struct err *e)
+{
+  if (f->n == ARRAY_SIZE (f->dirs))
+    return err_set (e, EINVAL, "follow=: more than %zu directories",
+                    ARRAY_SIZE (f->dirs));
+  f->dirs[f->n++] = dir;
+  return 0;
+}
+
+static int
+open_follow (struct source *s, const char *dir, struct err *e)
+{
+  CLEANUP_FREE char *path = realpath (dir, NULL);
+  int fd = path ? open (path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+
+  if (fd == -1)
+    return err_sys (e, errno, "follow=%s", dir);
+  s->image.follow[s->image.n_follow++] =
+      (struct block_dir){ fd, steal_ptr (&path) };
+  return 0;
+}
+
 /* Without its directory an image still opens; only what it refers to does
  * not. */
 int
-source_open (struct source *s, struct err *e)
+source_open (struct source *s, const struct follow *follow, struct err *e)
 {
   s->image.fd = open_image (s->path, e);
   if (s->image.fd == -1)
     return -1;
   if (s->dir_path)
     s->image.dir_fd = open (s->dir_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  for (size_t i = 0; i < follow->n; i++)
+    if (open_follow (s, follow->dirs[i], e) == -1)
+      return -1;
   return 0;
 }
 
@@ -93,6 +119,13 @@ source_close (struct source *s)
   cleanup_close (&s->image.fd);
   cleanup_close (&s->image.dir_fd);
   s->image.fd = s->image.dir_fd = -1;
+  for (size_t i = 0; i < ARRAY_SIZE (s->image.follow); i++) {
+    if (s->image.follow[i].path)
+      cleanup_close (&s->image.follow[i].fd);
+    free (s->image.follow[i].path);
+    s->image.follow[i] = (struct block_dir){ -1, NULL };
+  }
+  s->image.n_follow = 0;
 }
 
 void

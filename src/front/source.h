@@ -14,13 +14,24 @@ struct source {
   char *full_path;           /* absolute, for mount tables */
 };
 
+/* The directories of -o follow=DIR, as given. */
+struct follow {
+  const char *dirs[BLOCK_MAX_FOLLOW]; /* borrowed */
+  size_t n;
+};
+
+/* Adds DIR, which lives longer.  Errors: too many. */
+int follow_add (struct follow *f, const char *dir, struct err *e) must_check
+    nonnull (1, 2, 3);
+
 /* Works out the names that belong to PATH; opens nothing. */
 int source_name (const char *path, struct source *ret,
                  struct err *e) must_check nonnull (1, 2, 3);
 
-/* Opens the image and its directory.  Nothing is read from it.
+/* Opens the image, its directory, and those of FOLLOW.  Nothing is read.
  * Errors: those of open(2); EISDIR, EINVAL for what cannot be an image. */
-int source_open (struct source *s, struct err *e) must_check nonnull (1, 2);
+int source_open (struct source *s, const struct follow *follow,
+                 struct err *e) must_check nonnull (1, 2, 3);
 
 void source_close (struct source *s) nonnull (1); /* the descriptors */
 void source_free (struct source *s);

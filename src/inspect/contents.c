@@ -2,79 +2,123 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * People upload the wrong file: an installer, an archive, a compressed
- * image.  A partition table or a filesystem that libblkid finds comes first,
- * but for an ISO 9660 image that boots, which is an installer whatever
- * tables it carries besides (isohybrid).
+ * image, an image packed twice.  A partition table or a filesystem that
+ * libblkid finds comes first, but for an ISO 9660 image that boots, which is
+ * an installer whatever tables it carries besides (isohybrid).  An ISO 9660
+ * image that does not boot is a filesystem like any other.
  */
 #include <string.h>
 
 #include "base/bytes.h"
+#include "inspect/file_kind.h"
 #include "inspect/image_priv.h"
 
-static const struct {
-  unsigned offset;
-  const char *magic;
-  unsigned len;
-  const char *value, *kind;
-} magics[] = {
-  { 0, "MSWIM\0\0\0", 8, "installer", "Windows imaging file (WIM)" },
-  { 0, "PK\3\4", 4, "archive", "zip archive" },
-  { 0, "PK\5\6", 4, "archive", "empty zip archive" },
-  { 257, "ustar", 5, "archive", "tar archive" },
-  { 0, "7z\xbc\xaf\x27\x1c", 6, "archive", "7-Zip archive" },
-  { 0, "Rar!\x1a\7", 6, "archive", "RAR archive" },
-  { 0, "070701", 6, "archive", "cpio archive" },
-  { 0, "070702", 6, "archive", "cpio archive" },
-  { 0, "!<arch>\n", 8, "archive", "ar archive (a Debian package?)" },
-  { 0, "\xed\xab\xee\xdb", 4, "archive", "RPM package" },
-  { 0, "\x1f\x8b\x08", 3, "compressed", "gzip" },
-  { 0,
-    "\xfd"
-    "7zXZ\0",
-    6, "compressed", "xz" },
-  { 0, "\x28\xb5\x2f\xfd", 4, "compressed", "zstd" },
-  { 0, "BZh", 3, "compressed", "bzip2" },
-  { 0, "\x04\x22\x4d\x18", 4, "compressed", "lz4" },
-  { 0, "\x89LZO\0\r\n\x1a\n", 9, "compressed", "lzop" },
-  { 0, "EVF\x09\x0d\x0a\xff", 7, "other", "Expert Witness image" },
-  { 0,
-    "\x7f"
-    "ELF",
-    4, "other", "ELF program" },
-  { 0, "%PDF-", 5, "other", "PDF document" },
-  { 0, "regf", 4, "other", "Windows registry hive" },
+/* --- ISO 9660 -------------------------------------------------------- */
+
+#define ISO_SECTOR 2048
+/* ECMA-119, 6.7.1: the volume descriptors start at sector 16, one a sector,
+ * and a terminator ends them; those of UDF follow (ECMA-167, 2/8.3). */
+#define ISO_FIRST UINT64_C (16)
+#define ISO_LAST  UINT64_C (48)
+
+struct iso {
+  bool there, boots, udf;
+  char label[33];
 };
 
-#define HEAD_SIZE 4096
+static void
+iso_descriptor (const unsigned char *p, struct iso *iso)
+{
+  size_t n = 32;
+
+  if (!memcmp (p + 1, "NSR02", 5) || !memcmp (p + 1, "NSR03", 5))
+    iso->udf = true;
+  if (memcmp (p + 1, "CD001", 5))
+    return;
+  /* El Torito 1.0, figure 7: the boot record volume descriptor. */
+  if (p[0] == 0 && !memcmp (p + 7, "EL TORITO SPECIFICATION", 23))
+    iso->boots = true;
+  if (p[0] != 1)
+    return;
+  iso->there = true;
+  while (n > 0 && (p[40 + n - 1] == ' ' || p[40 + n - 1] == 0))
+    n--;
+  for (size_t i = 0; i < n; i++)
+    iso->label[i] =
+        p[40 + i] < 0x20 || p[40 + i] > 0x7e ? '?' : (char) p[40 + i];
+  iso->label[n] = '\0';
+}
 
 static bool
-looks_like_text (const unsigned char *p, size_t len)
+is_descriptor (const unsigned char *p)
 {
-  for (size_t i = 0; i < len; i++)
-    if (p[i] < 0x20 && !memchr ("\t\n\r\f\x1b", p[i], 5))
-      return false;
-  return len > 0;
+  static const char *const ids[] = { "CD001", "BEA01", "NSR02",
+                                     "NSR03", "TEA01", "BOOT2" };
+
+  for (size_t i = 0; i < ARRAY_SIZE (ids); i++)
+    if (!memcmp (p + 1, ids[i], 5))
+      return true;
+  return false;
 }
 
-/* A boot record of El Torito (volume descriptor type 0 at sector 17). */
 static int
-is_bootable_iso (struct image *img, bool *ret, struct err *e)
+read_iso (struct block *disk, struct iso *ret, struct err *e)
 {
-  char sector[2048];
+  unsigned char sector[ISO_SECTOR];
 
-  *ret = false;
-  if (img->disk->size < 18 * 2048)
-    return 0;
-  if (block_pread (img->disk, sector, sizeof sector, 16 * 2048, e) == -1)
-    return -1;
-  if (memcmp (sector + 1, "CD001", 5))
-    return 0;
-  if (block_pread (img->disk, sector, sizeof sector, 17 * 2048, e) == -1)
-    return -1;
-  *ret = sector[0] == 0 && !memcmp (sector + 1, "CD001", 5) &&
-         !memcmp (sector + 7, "EL TORITO SPECIFICATION", 23);
+  *ret = (struct iso){ 0 };
+  for (uint64_t i = ISO_FIRST; i < ISO_LAST; i++) {
+    if (!range_within (i * ISO_SECTOR, ISO_SECTOR, disk->size))
+      return 0;
+    if (block_pread (disk, sector, ISO_SECTOR, i * ISO_SECTOR, e) == -1)
+      return -1;
+    if (!is_descriptor (sector))
+      return 0;
+    iso_descriptor (sector, ret);
+  }
   return 0;
 }
+
+/* Filesystems that a bootable ISO image may have in partitions of its own:
+ * itself, what firmware starts, and Apple's view of it. */
+static bool
+belongs_to_iso (const struct superblock *sb)
+{
+  static const char *const types[] = { "none",     "iso9660",   "udf",
+                                       "vfat",     "hfs",       "hfsplus",
+                                       "squashfs", "ambivalent" };
+
+  for (size_t i = 0; i < ARRAY_SIZE (types); i++)
+    if (!strcmp (sb->type, types[i]))
+      return true;
+  return false;
+}
+
+/* A disk that an ISO image was once written to keeps its descriptors, which
+ * lie before the first partition: what is in the partitions tells.  1, 0, or
+ * -1: could not look. */
+static int
+is_installed_over (struct image *img, struct err *e)
+{
+  const struct superblock *sb;
+  struct volume *const *v;
+  size_t n;
+
+  if (image_volumes (img, &v, &n, e) == -1)
+    return -1;
+  for (size_t i = 0; i < n; i++) {
+    if (volume_partition (v[i])->number == 0)
+      continue;
+    sb = volume_superblock (v[i], e);
+    if (!sb)
+      return -1;
+    if (!belongs_to_iso (sb))
+      return 1;
+  }
+  return 0;
+}
+
+/* --- nothing that libblkid knows ------------------------------------- */
 
 /* Stops at the first byte that is not zero, so it is quick for all but a
  * disk that really is full of zeros. */
@@ -116,22 +160,43 @@ set (struct fact *f, struct err *e, const char *value, const char *kind)
   return fact_set (f, e, "%s", value);
 }
 
+/* An image in an image: who converted one and called it raw.  NULL: none, or
+ * e is set. */
+static const char *
+inner_format (struct image *img, struct err *e)
+{
+  int bits;
+
+  /* Of a raw one this has been decided. */
+  if (!strcmp (img->disk->ops->name, "raw"))
+    return NULL;
+  for (size_t i = 0; block_formats[i]; i++) {
+    if (!strcmp (block_formats[i]->name, "raw"))
+      continue;
+    bits = block_formats[i]->bid (img->disk, e);
+    if (bits == -1)
+      return NULL;
+    if (bits > 0)
+      return block_formats[i]->name;
+  }
+  return NULL;
+}
+
 static int
 contents_by_magic (struct image *img, struct err *e)
 {
-  unsigned char head[HEAD_SIZE];
+  unsigned char head[FILE_KIND_HEAD];
   /* Of the file itself: raw fills the last sector up with zeros. */
-  size_t len = MIN (sizeof head, MIN (img->disk->size, img->file->size));
+  size_t len = MIN (sizeof head, img->disk->size);
+  struct file_kind kind;
   bool zero = false;
 
+  if (!strcmp (img->disk->ops->name, "raw"))
+    len = MIN (len, img->file->size);
   if (block_pread (img->disk, head, len, 0, e) == -1)
     return -1;
-  for (size_t i = 0; i < ARRAY_SIZE (magics); i++)
-    if (range_within (magics[i].offset, magics[i].len, len) &&
-        !memcmp (head + magics[i].offset, magics[i].magic, magics[i].len))
-      return set (&img->contents, e, magics[i].value, magics[i].kind);
-  if (looks_like_text (head, len))
-    return set (&img->contents, e, "other", "text");
+  if (file_kind (head, len, &kind))
+    return set (&img->contents, e, kind.value, kind.text);
   if (all_zero (img, &zero, e) == -1)
     return -1;
   return zero ? set (&img->contents, e, "empty", "nothing but zeros")
@@ -139,22 +204,23 @@ contents_by_magic (struct image *img, struct err *e)
 }
 
 static int
-look (struct image *img, struct err *e)
+contents_of_disk (struct image *img, struct err *e)
 {
-  const struct partition_table *t;
+  const struct partition_table *t = image_table (img, e);
   const struct superblock *sb;
+  const char *inner;
   char kind[128];
-  bool iso;
 
-  if (is_bootable_iso (img, &iso, e) == -1)
-    return -1;
-  if (iso)
-    return set (&img->contents, e, "installer", "bootable ISO 9660 image");
-  t = image_table (img, e);
   if (!t)
     return -1;
-  if (!strcmp (t->type, "unpartitioned"))
-    return contents_by_magic (img, e);
+  if (!strcmp (t->type, "unpartitioned")) {
+    err_clear (e);
+    inner = inner_format (img, e);
+    if (!inner)
+      return e->code ? -1 : contents_by_magic (img, e);
+    snprintf (kind, sizeof kind, "another image (%s) inside this one", inner);
+    return set (&img->contents, e, "other", kind);
+  }
   if (strcmp (t->type, "none")) {
     snprintf (kind, sizeof kind, "a partition table (%s)", t->type);
     return set (&img->contents, e, "disk", kind);
@@ -164,6 +230,26 @@ look (struct image *img, struct err *e)
     return -1;
   snprintf (kind, sizeof kind, "%s without a partition table", sb->type);
   return set (&img->contents, e, "filesystem", kind);
+}
+
+static int
+look (struct image *img, struct err *e)
+{
+  struct iso iso;
+  char kind[128];
+  int over = 0;
+
+  if (read_iso (img->disk, &iso, e) == -1)
+    return -1;
+  if (iso.there && iso.boots)
+    over = is_installed_over (img, e);
+  if (over == -1)
+    return -1;
+  if (!iso.there || !iso.boots || over)
+    return contents_of_disk (img, e);
+  snprintf (kind, sizeof kind, "bootable ISO 9660 image '%s'%s", iso.label,
+            iso.udf ? ", with UDF" : "");
+  return set (&img->contents, e, "installer", kind);
 }
 
 int

@@ -24,6 +24,8 @@ init_cells (struct image *img)
   lazy_registry_init (r);
   lazy_init (&img->info_cell, "image", r);
   lazy_init (&img->allocation_cell, "qcow2_size_bound", r);
+  lazy_init (&img->integrity_cell, "integrity/image", r);
+  lazy_init (&img->qcow2_size_cell, "qcow2_size", r);
   lazy_init (&img->contents_cell, "contents", r);
   lazy_init (&img->table_cell, "partition_table", r);
   lazy_init (&img->guest_cell, "os/family", r);
@@ -42,6 +44,8 @@ destroy_cells (struct image *img)
 {
   lazy_destroy (&img->info_cell);
   lazy_destroy (&img->allocation_cell);
+  lazy_destroy (&img->integrity_cell);
+  lazy_destroy (&img->qcow2_size_cell);
   lazy_destroy (&img->contents_cell);
   lazy_destroy (&img->table_cell);
   lazy_destroy (&img->guest_cell);
@@ -79,11 +83,16 @@ image_close (struct image *img)
   guest_free (&img->guest);
   layout_free (img);
   fact_free (&img->contents);
+  buf_free (&img->integrity.findings);
   block_info_free (&img->info);
   block_close (img->disk);
   cache_free (img->env.cache);
   if (img->env.dir_fd >= 0)
     close (img->env.dir_fd);
+  for (size_t i = 0; i < img->env.n_follow; i++) {
+    close (img->env.follow[i].fd);
+    free (img->env.follow[i].path);
+  }
   for (size_t i = 0; i < img->problems.len; i++)
     free (img->problems.items[i]);
   free (img->problems.items);
@@ -131,6 +140,23 @@ base_name (const char *path)
   return slash ? slash + 1 : path;
 }
 
+static int
+take_follow (struct image *img, struct image_source *source, struct err *e)
+{
+  struct block_env *env = &img->env;
+  char *path;
+
+  while (source->n_follow > 0) {
+    path = strdup (source->follow[--source->n_follow].path);
+    if (!path)
+      return err_set (e, ENOMEM, "out of memory");
+    env->follow[env->n_follow++] =
+        (struct block_dir){ steal_fd (&source->follow[source->n_follow].fd),
+                            path };
+  }
+  return 0;
+}
+
 int
 image_open (struct image_source *source, struct image **ret,
             bool *ret_damaged, struct err *e)
@@ -145,6 +171,8 @@ image_open (struct image_source *source, struct image **ret,
   if (!img)
     return -1;
   img->env.dir_fd = steal_fd (&dir_fd);
+  if (take_follow (img, source, e) == -1)
+    return -1;
   if (block_file_open (&img->env, steal_fd (&fd), base_name (source->path),
                        &img->file, e) == -1)
     return -1;
@@ -224,6 +252,32 @@ info_compute (void *arg, struct err *e)
   return block_info (img->disk, &img->info, e);
 }
 
+static void
+integrity_progress (void *arg, uint64_t done, uint64_t total)
+{
+  struct image *img = arg;
+
+  lazy_progress (&img->integrity_cell, done, total);
+}
+
+static int
+integrity_compute (void *arg, struct err *e)
+{
+  struct image *img = arg;
+  struct block_check c = { .progress = integrity_progress,
+                           .progress_arg = img };
+  int r = block_check (img->disk, &c, e);
+
+  if (r == 0) {
+    img->integrity.findings = c.findings;
+    img->integrity.errors = c.errors;
+    memcpy (img->integrity.first_error, c.first_error, sizeof c.first_error);
+    c.findings = (struct buf){ 0 };
+  }
+  block_check_free (&c);
+  return r;
+}
+
 #define DEFINE_FACT(function, type, member, compute)                         \
   const type *function (struct image *img, struct err *e)                    \
   {                                                                          \
@@ -234,6 +288,7 @@ info_compute (void *arg, struct err *e)
 DEFINE_FACT (image_info, struct block_info, info, info_compute)
 DEFINE_FACT (image_allocation, struct allocation, allocation,
              allocation_compute)
+DEFINE_FACT (image_integrity, struct integrity, integrity, integrity_compute)
 DEFINE_FACT (image_contents, struct fact, contents, contents_compute)
 DEFINE_FACT (image_guest, struct guest, guest, guest_compute)
 DEFINE_FACT (image_os, struct os, os, os_compute)
@@ -241,6 +296,21 @@ DEFINE_FACT (image_boot, struct boot, boot, boot_compute)
 DEFINE_FACT (image_cloud_init, struct cloud_init, cloud_init,
              cloud_init_compute)
 DEFINE_FACT (image_obstacles, struct obstacles, obstacles, obstacles_compute)
+
+int
+image_qcow2_size (struct image *img, uint64_t *ret, struct err *e)
+{
+  if (lazy_get (&img->qcow2_size_cell, qcow2_size_compute, img, e) == -1)
+    return -1;
+  *ret = img->qcow2_size;
+  return 0;
+}
+
+bool
+image_qcow2_size_ready (struct image *img)
+{
+  return lazy_ready (&img->qcow2_size_cell);
+}
 
 bool
 image_guest_ready (struct image *img)

@@ -25,6 +25,9 @@ struct image_source {
   int dir_fd;       /* its directory, for references; -1: none; taken over */
   const char *path; /* as the user gave it: `source`, messages; copied */
   const char *dir_path; /* absolute path of dir_fd, or NULL; copied */
+  /* Where else references may lead; fds taken over, paths copied. */
+  struct block_dir follow[BLOCK_MAX_FOLLOW];
+  size_t n_follow;
 };
 
 /* Opens the container; nothing else is computed.  *RET_DAMAGED (may be NULL)
@@ -61,6 +64,21 @@ struct allocation {
   uint64_t qcow2_size_bound; /* as `qemu-img measure -O qcow2` */
 };
 const struct allocation *image_allocation (struct image *img, struct err *e);
+
+/* Damage of the container: `ok`, or what was found, one a line. */
+struct integrity {
+  struct buf findings;
+  uint64_t errors; /* of them: data are lost, or may be */
+  char first_error[512];
+};
+const struct integrity *image_integrity (struct image *img, struct err *e);
+
+/* The length of the file that `qemu-img convert -O qcow2` makes of it, exact.
+ * Cost: reads all data, on all CPUs; who asks for a limit's sake asks
+ * image_allocation first. */
+int image_qcow2_size (struct image *img, uint64_t *ret,
+                      struct err *e) must_check;
+bool image_qcow2_size_ready (struct image *img); /* was it computed? */
 
 /* What lies in the container; the kind ("zip archive") is the reason. */
 const struct fact *image_contents (struct image *img, struct err *e);

@@ -28,10 +28,13 @@ struct image {
   struct block *file, *disk;
   struct lazy_registry running;
 
-  struct lazy info_cell, allocation_cell, contents_cell, table_cell,
-      guest_cell, os_cell, boot_cell, cloud_init_cell, obstacles_cell;
+  struct lazy info_cell, allocation_cell, integrity_cell, qcow2_size_cell,
+      contents_cell, table_cell, guest_cell, os_cell, boot_cell,
+      cloud_init_cell, obstacles_cell;
   struct block_info info;
   struct allocation allocation;
+  struct integrity integrity;
+  uint64_t qcow2_size;
   struct fact contents;
   struct partition_table *table;
   struct volume **volumes;
@@ -58,6 +61,7 @@ struct image {
 /* The computations, each in the file of its name; ARG is the image (or, for
  * virtio, the struct kernel_virtio). */
 int allocation_compute (void *arg, struct err *e);
+int qcow2_size_compute (void *arg, struct err *e);
 int contents_compute (void *arg, struct err *e);
 int layout_compute (void *arg, struct err *e);
 int guest_compute (void *arg, struct err *e);

@@ -41,6 +41,9 @@ struct policy {
   const char *const *codes; /* the provider's error codes; ends with NULL */
   const char *damaged; /* the code of an image whose container is damaged */
   const struct rule *rules; /* ends with a NULL name */
+  uint64_t qcow2_limit; /* the least size as qcow2 that a rule asks for; where
+                           the bound is over it the exact one is needed; 0:
+                           no rule asks */
 };
 
 struct policy_result {

@@ -17,6 +17,7 @@
 #define MAX_VIRTUAL (500 * GiB)
 #define MAX_QCOW2   (50 * GiB)
 #define GB          UINT64_C (1000000000)
+#define WARN_QCOW2  (50 * GB)
 
 static int
 ok (struct finding_of_rule *f)
@@ -119,20 +120,53 @@ judge_virtual_size (struct image *img, struct finding_of_rule *f,
                size);
 }
 
+/* The bound where that is enough, else the exact size, which reads all
+ * data. */
 static int
-judge_qcow2_size (struct image *img, struct finding_of_rule *f, struct err *e)
+qcow2_size (struct image *img, uint64_t *ret, struct err *e)
 {
   const struct allocation *a = image_allocation (img, e);
 
   if (!a)
     return -1;
-  buf_printf (&f->value, "%" PRIu64, a->qcow2_size_bound);
-  if (a->qcow2_size_bound <= MAX_QCOW2)
+  if (a->qcow2_size_bound > WARN_QCOW2)
+    return image_qcow2_size (img, ret, e);
+  *ret = a->qcow2_size_bound;
+  return 0;
+}
+
+static int
+judge_qcow2_size (struct image *img, struct finding_of_rule *f, struct err *e)
+{
+  uint64_t size = 0;
+
+  if (qcow2_size (img, &size, e) == -1)
+    return -1;
+  buf_printf (&f->value, "%" PRIu64, size);
+  if (size <= MAX_QCOW2)
     return ok (f);
-  return unknown (f,
-                  "As qcow2 it has at most as many bytes as its"
-                  " allocation says, which is over the limit of 50 GB; what"
-                  " of it reads as zero was not looked at.");
+  buf_puts (&f->remedy,
+            "delete what is not needed in the guest and run fstrim -av"
+            " there, then qemu-img convert -O qcow2; or use offline instance"
+            " migration");
+  return fail (f,
+               "The size as qcow2, %" PRIu64 " bytes, is over the limit of"
+               " 50 GB.",
+               size);
+}
+
+static int
+warn_qcow2_size (struct image *img, struct finding_of_rule *f, struct err *e)
+{
+  uint64_t size = 0;
+
+  if (qcow2_size (img, &size, e) == -1)
+    return -1;
+  buf_printf (&f->value, "%" PRIu64, size);
+  if (size <= WARN_QCOW2 || size > MAX_QCOW2)
+    return ok (f);
+  return fail (f, "The size as qcow2 lies between 50 * 10^9 and 50 * 2^30"
+                  " bytes: it passes only if the provider's GB is a GiB.");
 }
 
 static int
@@ -192,6 +226,7 @@ static int
 judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
 {
   const struct block_info *i = image_info (img, e);
+  const struct integrity *damage;
   const struct partition_table *t;
   const struct guest *g;
   const struct fs_info *fs;
@@ -205,7 +240,15 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
     return fail (f, "The image itself says that it is corrupt. Repair it with"
                     " qemu-img check -r all, or export it again.");
   }
-  if (!image_allocation (img, e)) {
+  damage = image_integrity (img, e);
+  if (damage && damage->errors) {
+    buf_puts (&f->value, "damaged");
+    return fail (f,
+                 "The container is damaged (integrity/image): %s. Export or"
+                 " upload it again.",
+                 damage->first_error);
+  }
+  if (!damage || !image_allocation (img, e)) {
     /* What this host could not read says nothing of the image. */
     if (err_is_transient (e) || image_disk (img)->env->read_failed)
       return -1;
@@ -267,6 +310,20 @@ judge_partition_table (struct image *img, struct finding_of_rule *f,
       contents->reason ? contents->reason : "data");
 }
 
+/* What was uploaded in place of a system disk. */
+static const struct {
+  const char *contents, *noun, *remedy;
+} wrong_files[] = {
+  { "installer", "an installation medium",
+    "install from it onto a disk, and upload that disk" },
+  { "empty", "an empty image", "upload the system disk" },
+  { "archive", "an archive",
+    "unpack it, and upload the disk image that is in it" },
+  { "compressed", "a compressed file",
+    "decompress it, and upload the disk image that is in it" },
+  { "other", "a wrong file", "upload the system disk" },
+};
+
 static int
 explain_no_root (struct image *img, struct finding_of_rule *f, struct err *e)
 {
@@ -277,13 +334,14 @@ explain_no_root (struct image *img, struct finding_of_rule *f, struct err *e)
 
   if (!contents || image_volumes (img, &v, &n, e) == -1)
     return -1;
+  for (size_t i = 0; i < ARRAY_SIZE (wrong_files); i++)
+    if (fact_is (contents, wrong_files[i].contents)) {
+      buf_puts (&f->remedy, wrong_files[i].remedy);
+      return fail (f, "There is no root filesystem: this is %s: %s.",
+                   wrong_files[i].noun,
+                   contents->reason ? contents->reason : "of no known kind");
+    }
   buf_puts (&f->remedy, "upload the system disk");
-  if (!fact_is (contents, "disk") && !fact_is (contents, "filesystem"))
-    return fail (f, "There is no root filesystem: this is %s%s.",
-                 fact_is (contents, "installer") ? "an installation medium: "
-                 : fact_is (contents, "empty")   ? "an empty image: "
-                                                 : "a wrong file: ",
-                 contents->reason ? contents->reason : "unknown");
   for (size_t i = 0; i < n; i++) {
     role = volume_role (v[i], e);
     if (!role)
@@ -624,6 +682,8 @@ static const struct rule rules[] = {
   GUEST_RULE ("boot-firmware", "BIOS", "none", "213/17814", judge_firmware),
   DISK_RULE ("virtual-size-gb", "at most 500000000000 bytes", NULL,
              "213/4945", warn_virtual_size),
+  DISK_RULE ("qcow2-size-gb", "at most 50000000000 bytes", NULL, "213/4945",
+             warn_qcow2_size),
   DISK_RULE ("mbr", "MBR", NULL, "213/17814", warn_gpt),
   GUEST_RULE ("boot-code", "in the first sector", NULL, "213/17814",
               warn_boot_code),
@@ -653,4 +713,5 @@ const struct policy tencent_policy = {
   .codes = codes,
   .damaged = "InternalError",
   .rules = rules,
+  .qcow2_limit = WARN_QCOW2,
 };

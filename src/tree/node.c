@@ -274,6 +274,14 @@ node_evaluate (struct node *n, struct err *e)
   return lazy_get (&n->cell, evaluate, n, e) == 0 ? &n->value : NULL;
 }
 
+bool
+node_is_wanted (struct node *n)
+{
+  struct node *of = n->twin ? n->twin : n;
+
+  return !of->def->is_wanted || of->def->is_wanted (of);
+}
+
 /* --- renderers' last lines ------------------------------------------- */
 
 int
@@ -729,6 +737,15 @@ tree_stream (struct tree *t, node_id id)
   return (struct stream_source){
     .read = stream_pread, .map = stream_map, .self = t, .id = id
   };
+}
+
+bool
+tree_is_exported (struct tree *t, node_id id)
+{
+  struct err e = { 0 };
+  struct node *n = guest_is_id (id) ? NULL : node_of (t, id, &e);
+
+  return n && node_is_wanted (n);
 }
 
 void

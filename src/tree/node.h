@@ -42,7 +42,9 @@ struct node_def {
   const struct node_def *below; /* what LIST adds, for the manual */
   int (*show) (struct node *, struct finding *, struct err *);
   bool is_volatile;  /* evaluated at each open */
-  bool not_reported; /* left out of reports and exports */
+  bool not_reported; /* left out of reports and evidence/ */
+  /* NULL: always.  Is it worth its cost to a report or an export? */
+  bool (*is_wanted) (struct node *);
   const char *help;
 };
 
@@ -144,6 +146,8 @@ int show_fact_lines (struct finding *f, const struct fact *fact,
 
 /* Makes the children of a directory; they stay. */
 int node_expand (struct node *n, struct err *e) must_check;
+/* The is_wanted of N's row, or of the row that N of evidence/ mirrors. */
+bool node_is_wanted (struct node *n);
 /* The finding's value; fails only transiently. */
 const struct finding *node_evaluate (struct node *n, struct err *e);
 struct node *tree_node (struct tree *t, const char *path, struct err *e);

@@ -11,10 +11,11 @@
 #include "tree/node.h"
 
 static bool
-is_reported (const struct node *n)
+is_reported (struct node *n)
 {
   return !n->def->not_reported &&
-         (n->def->type == NODE_DIR || n->def->type == NODE_FINDING);
+         (n->def->type == NODE_DIR || n->def->type == NODE_FINDING) &&
+         node_is_wanted (n);
 }
 
 /* The children of N; a directory that cannot be computed has none (problems

@@ -24,9 +24,22 @@ SHOW_INFO (show_backing_format, show_text (f, i->backing_format))
 SHOW_INFO (show_backing_chain, show_lines (f, buf_str (&i->backing_chain)))
 SHOW_INFO (show_data_file, show_text (f, i->data_file))
 SHOW_INFO (show_extent_files, show_lines (f, buf_str (&i->extent_files)))
-SHOW_INFO (show_snapshots, show_lines (f, buf_str (&i->snapshots)))
 SHOW_INFO (show_features, show_lines (f, buf_str (&i->features)))
 SHOW_INFO (show_creator, show_text (f, i->creator))
+
+static int
+show_snapshots (struct node *n, struct finding *f, struct err *e)
+{
+  const struct block_info *i = image_info (node_image (n), e);
+
+  if (!i)
+    return -1;
+  if (i->snapshots_err.code) {
+    *e = i->snapshots_err;
+    return -1;
+  }
+  return show_lines (f, buf_str (&i->snapshots));
+}
 
 static int
 show_allocated (struct node *n, struct finding *f, struct err *e)
@@ -135,6 +148,25 @@ list_image_rows (struct node *n, struct err *e)
   return 0;
 }
 
+/* --- integrity/ ------------------------------------------------------ */
+
+static int
+show_integrity_image (struct node *n, struct finding *f, struct err *e)
+{
+  const struct integrity *i = image_integrity (node_image (n), e);
+
+  if (!i)
+    return -1;
+  buf_puts (&f->evidence, "the container's headers and tables\n");
+  return show_lines (f, i->findings.len ? buf_str (&i->findings) : "ok\n");
+}
+
+static const struct node_def integrity_rows[] = {
+  LIST_ROW ("image", show_integrity_image,
+            "damage of the container: ok, or findings, one a line"),
+  END_ROWS,
+};
+
 /* --- the top --------------------------------------------------------- */
 
 static int
@@ -205,6 +237,36 @@ show_qcow2_size_bound (struct node *n, struct finding *f, struct err *e)
 }
 
 static int
+show_qcow2_size (struct node *n, struct finding *f, struct err *e)
+{
+  uint64_t size;
+
+  if (image_qcow2_size (node_image (n), &size, e) == -1)
+    return -1;
+  return show_number (f, size);
+}
+
+/* It reads all data: only where the bound leaves a policy in doubt, or where
+ * it was read already. */
+static bool
+is_qcow2_size_wanted (struct node *n)
+{
+  struct image *img = node_image (n);
+  const struct allocation *a;
+  struct err e = { 0 };
+
+  if (image_qcow2_size_ready (img))
+    return true;
+  /* Without the bound there is no exact one: the bound says why. */
+  a = image_allocation (img, &e);
+  for (size_t i = 0; a && policies[i]; i++)
+    if (policies[i]->qcow2_limit &&
+        a->qcow2_size_bound > policies[i]->qcow2_limit)
+      return true;
+  return false;
+}
+
+static int
 show_partition_table (struct node *n, struct finding *f, struct err *e)
 {
   const struct partition_table *t = image_table (node_image (n), e);
@@ -271,6 +333,14 @@ const struct node_def tree_top[] = {
   NUMBER_ROW ("file_size", show_file_size, "bytes of the image file"),
   NUMBER_ROW ("disk_size", show_disk_size,
               "bytes allocated on the host (qemu-img info's disk size)"),
+  { .name = "qcow2_size",
+    .type = NODE_FINDING,
+    .kind = VALUE_NUMBER,
+    .show = show_qcow2_size,
+    .is_wanted = is_qcow2_size_wanted,
+    .help = "bytes of the file that qemu-img convert -O qcow2 makes of it:"
+            " exact, reads all data; in reports and exports only where the"
+            " bound is over a policy's limit, or it was read before" },
   NUMBER_ROW ("qcow2_size_bound", show_qcow2_size_bound,
               "what qemu-img measure -O qcow2 says for this file: from the"
               " allocation alone"),
@@ -299,6 +369,7 @@ const struct node_def tree_top[] = {
             " composed in; empty without an operating system" },
   COMPUTED_ROW ("import", list_policies, policy_dirs,
                 "verdicts, one directory per policy"),
+  DIR_ROW ("integrity", integrity_rows, "damage"),
   { .name = "evidence",
     .type = NODE_DIR,
     .list = list_evidence,

@@ -108,6 +108,10 @@ int tree_walk (struct tree *t, const char *path, struct node_attr *ret,
 /* Size of the virtual disk, for statfs. */
 uint64_t tree_disk_size (struct tree *t);
 
+/* Does an export write it?  Not the guest's, and not a finding that reads all
+ * data while nothing depends on it. */
+bool tree_is_exported (struct tree *t, node_id id);
+
 /* The path of one of xrayfs's own entries, for messages ("os/arch"). */
 void tree_path (struct tree *t, node_id id, struct buf *ret);
 

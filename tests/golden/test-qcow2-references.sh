@@ -116,3 +116,35 @@ qemu-img create -q -f qcow2 \
   -o data_file=/dev/shm/xrayfs-test.$$,preallocation=metadata in/shm.qcow2 1M
 rm -f /dev/shm/xrayfs-test.$$
 refused in/shm.qcow2 "a device is refused"
+
+# --- where else references may lead ------------------------------------------------
+mkdir more
+qemu-img create -q -f raw more/extra.raw 1M
+qemu-io -f raw -c 'write -P 65 0 1M' more/extra.raw > io.log
+qemu-img create -q -f qcow2 -b "$PWD/more/extra.raw" -F raw in/far.qcow2 1M
+make in/near.qcow2 ../more/extra.raw -F raw
+ln -s ../more/extra.raw in/link-more
+make in/linked.qcow2 link-more -F raw
+qemu-img create -q -f qcow2 -b "$PWD/in/base.raw" -F raw more/back.qcow2 1M
+qemu-img create -q -f qcow2 -b extra.raw -F raw more/sibling.qcow2 1M
+make in/via.qcow2 "$PWD/more/back.qcow2" -F qcow2
+make in/both.qcow2 ../more/sibling.qcow2 -F qcow2
+make in/dots.qcow2 "$PWD/more/../out/secret.raw" -F raw
+for i in far near linked via both; do
+  "$XRAYFS" cat in/$i.qcow2 disk > /dev/null 2>&1 && fail "$i: was read"
+  "$XRAYFS" cat -o follow=more in/$i.qcow2 disk > got.raw || fail "$i: follow"
+  qemu-img convert -O raw in/$i.qcow2 want.raw
+  cmp got.raw want.raw || fail "$i: follow: contents differ"
+done
+assert_equal "chain" "$("$XRAYFS" cat -o follow="$PWD/more" in/both.qcow2 \
+  image/backing_chain)" "$PWD/more/sibling.qcow2
+$PWD/more/extra.raw"
+for i in 1 dots; do
+  "$XRAYFS" cat -o follow=more in/$i.qcow2 disk > /dev/null 2>&1 &&
+    fail "$i: was read"
+done
+"$XRAYFS" cat -o follow=nowhere in/far.qcow2 format > got 2>&1 &&
+  fail "follow=nowhere"
+grep -q "follow=nowhere: No such file" got || fail "$(cat got)"
+assert_equal "bad -o" "$("$XRAYFS" ls -o fallow=x in/far.qcow2 2>&1)" \
+  "xrayfs: ls: -o takes follow=DIR (see xrayfs -h)"

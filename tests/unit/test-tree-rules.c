@@ -66,9 +66,9 @@ static const char *const lists[] = {
   "warnings",  "remedy",    "requirements"
 };
 static const char *const numbers[] = {
-  "virtual_size", "file_size", "disk_size",  "qcow2_size_bound",
-  "cluster_size", "allocated", "bytes_read", "start",
-  "size",         "fs_size",   "fs_used",    "fs_free"
+  "virtual_size", "file_size", "disk_size",  "qcow2_size", "qcow2_size_bound",
+  "cluster_size", "allocated", "bytes_read", "start",      "size",
+  "fs_size",      "fs_used",   "fs_free"
 };
 
 static bool
