@@ -66,11 +66,11 @@ struct qcow2 {
   struct block *data;    /* holds the clusters: below, or the data file */
   struct block *backing; /* or NULL */
   const void *l1_owner, *l2_owner, *cluster_owner; /* in the cache */
-  /* Of zstd, for the next cluster; NULL: none.  All else is constant. */
-  _Atomic (void *) contexts[QCOW2_CONTEXTS];
 
   struct lazy tail; /* may the last data cluster be short? */
   bool short_tail;  /* the answer */
+  /* Of zstd, for the next cluster; NULL: none.  All else is constant. */
+  _Atomic (void *) contexts[QCOW2_CONTEXTS];
 };
 
 /* How many bits of a guest offset one L2 table covers. */

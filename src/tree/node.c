@@ -717,6 +717,15 @@ tree_map (struct tree *t, node_id id, uint64_t off, uint64_t len,
   return 0;
 }
 
+bool
+tree_is_exported (struct tree *t, node_id id)
+{
+  struct err e = { 0 };
+  struct node *n = guest_is_id (id) ? NULL : node_of (t, id, &e);
+
+  return n && node_is_wanted (n);
+}
+
 static int
 stream_pread (void *self, uint64_t id, void *buf, size_t len, uint64_t off,
               size_t *ret, struct err *e)
@@ -737,15 +746,6 @@ tree_stream (struct tree *t, node_id id)
   return (struct stream_source){
     .read = stream_pread, .map = stream_map, .self = t, .id = id
   };
-}
-
-bool
-tree_is_exported (struct tree *t, node_id id)
-{
-  struct err e = { 0 };
-  struct node *n = guest_is_id (id) ? NULL : node_of (t, id, &e);
-
-  return n && node_is_wanted (n);
 }
 
 void
