@@ -80,8 +80,6 @@ tar cf gnu.tar dir && is gnu.tar archive 'tar archive'
 tar --format=pax -cf pax.tar dir && is pax.tar archive 'tar archive'
 tar --format=v7 -cf v7.tar dir && is v7.tar archive 'tar archive'
 cp dir/file vm.ovf
-tar --format=ustar -cf x.ova vm.ovf dir &&
-  is x.ova archive "tar archive, an OVA: 'vm.ovf' is first"
 # A name that looks like something else.
 cp dir/file BZh91AY
 tar --format=v7 -cf name.tar BZh91AY && is name.tar archive 'tar archive'
@@ -182,7 +180,6 @@ reason ()
 reason boot.iso "this is an installation medium: bootable ISO 9660 image 'SETUP 1.0'."
 reason x.wim 'this is an installation medium: Windows imaging file (WIM).'
 reason gnu.tar 'this is an archive: tar archive.'
-reason x.ova "this is an archive: tar archive, an OVA"
 reason dir/disk.img.gz "this is a compressed file: gzip of 'disk.img'."
 reason zeros 'this is an empty image: nothing but zeros.'
 reason dir/file 'this is a wrong file: text.'
