@@ -130,7 +130,9 @@ read_piece (struct scan *s, const struct piece *p, char *buf)
   uint64_t n, table = p->offset / QCOW2_TABLE_SPAN;
   struct err e = { 0 };
 
-  if (block_pread (s->disk, buf, p->length, p->offset, &e) == -1) {
+  if ((s->disk->env->cancelled
+           ? err_set (&e, ECANCELED, "cancelled")
+           : block_pread (s->disk, buf, p->length, p->offset, &e)) == -1) {
     scan_fail (s, p->offset, &e);
     return;
   }
