@@ -15,8 +15,9 @@
 # in the page cache, reads the image file first, so that it is there, and reads
 # the whole disk once with dd bs=1M; the programs in turn, so that what else
 # the machine does falls on all of them.  xrayfs reads once more, which must
-# come from the page cache.  Medians; "CPU" is the server's user and system
-# time, which suffers less from other load than the time that passed.  "times
+# come from the page cache.  Medians; "CPU" is user and system time, of
+# the server and of dd, which suffers less from other load than the time that
+# passed.  "times
 # xrayfs": the peer's time divided by that of xrayfs; above 1 xrayfs is faster.
 #
 # xrayfs is measured as root mounts it, which is with a readahead of 2 MiB, and
@@ -53,8 +54,10 @@ shift $((OPTIND - 1))
 
 XRAYFS=${XRAYFS:-$PWD/xrayfs}
 [ -x "$XRAYFS" ] || die "$XRAYFS is not there: build it, or set XRAYFS"
-have qemu-img && have fusermount3 && [ -c /dev/fuse ] ||
-  die "needs qemu-img, fusermount3, /dev/fuse"
+for tool in qemu-img fusermount3; do
+  have "$tool" || die "needs $tool"
+done
+[ -c /dev/fuse ] || die "needs /dev/fuse"
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/xrayfs-bench.XXXXXX")
 mnt=$tmp/mnt pid=''
@@ -149,11 +152,13 @@ await ()
   return 1
 }
 
+ended () { ! kill -0 "$pid" 2> /dev/null; }
+
 end ()
 {
   if [ -n "$pid" ] && [ -s "$tmp/qsd" ]; then kill "$pid"; fi
   ! mountpoint -q "$mnt" || fusermount3 -u "$mnt"
-  [ -z "$pid" ] || wait "$pid" 2> /dev/null || await eval '! kill -0 "$pid" 2> /dev/null' || true
+  [ -z "$pid" ] || wait "$pid" 2> /dev/null || await ended || true
   pid=''
   rm -f "$tmp/qsd"
 }
@@ -174,17 +179,15 @@ cpu ()
   done | awk -v hz="$(getconf CLK_TCK)" '{ t += $12 + $13 } END { printf "%.2f", t / hz }'
 }
 
-# read_once WHO: a line "seconds cpu" in its record
+# read_once WHO: a line "seconds, CPU of the server, CPU of dd" in its record
 read_once ()
 {
-  local before after t0 t1
+  local before after TIMEFORMAT='%R %U %S'
   before=$(cpu)
-  t0=${EPOCHREALTIME/./}
-  dd if="$file" of=/dev/null bs=1M status=none
-  t1=${EPOCHREALTIME/./}
+  { time dd if="$file" of=/dev/null bs=1M status=none; } 2> "$tmp/time"
   after=$(cpu)
-  awk -v t=$((t1 - t0)) -v c="$before $after" \
-    'BEGIN { split (c, a); printf "%.3f %.2f\n", t / 1e6, a[2] - a[1] }' >> "$tmp/$format.$1"
+  awk -v before="$before" -v after="$after" \
+    '{ printf "%.3f %.2f %.2f\n", $1, after - before, $2 + $3 }' "$tmp/time" >> "$tmp/$format.$1"
 }
 
 # --- rounds ------------------------------------------------------------------
@@ -249,7 +252,7 @@ name_of ()
   esac
 }
 
-printf '| image | program | time | MiB/s | CPU of the server | times xrayfs |\n|---|---|---:|---:|---:|---:|\n'
+printf '| image | program | time | MiB/s | times xrayfs | CPU, server + dd |\n|---|---|---:|---:|---:|---:|\n'
 for format; do
   [ -s "$tmp/$format.xrayfs" ] || continue
   own=$(median "$tmp/$format.xrayfs" 1)
@@ -257,8 +260,9 @@ for format; do
     [ -s "$tmp/$format.$who" ] || continue
     t=$(median "$tmp/$format.$who" 1)
     awk -v f="$format" -v w="$(name_of "$who")" -v t="$t" -v own="$own" -v m="$mib" \
-      -v c="$(median "$tmp/$format.$who" 2)" \
-      'BEGIN { printf "| %s | %s | %.2f s | %.0f | %.2f s | %.2f |\n", f, w, t, m / (t + 1e-9), c, t / (own + 1e-9) }'
+      -v c="$(median "$tmp/$format.$who" 2)" -v d="$(median "$tmp/$format.$who" 3)" \
+      'BEGIN { printf "| %s | %s | %.2f s | %.0f | %.2f | %.2f + %.2f s |\n",
+               f, w, t, m / (t + 1e-9), t / (own + 1e-9), c, d }'
   done
 done
 printf '\n%s; %s MiB; %s CPUs; Linux %s; medians of %s rounds; load average %s.\n' \

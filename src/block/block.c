@@ -172,23 +172,23 @@ is_final (const struct block *b, const struct extent *x)
 
 int
 block_status (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
-              bool *ret_own, struct err *e)
+              struct block_answer *ret_who, struct err *e)
 {
-  bool own = true;
+  struct block_answer who = { NULL, true };
   struct extent x;
 
   for (unsigned i = 0; i < 4 * BLOCK_MAX_DEPTH; i++) {
+    if (b->ops->bid)
+      who.layer = b;
     if (block_map (b, off, len, &x, e) == -1)
       return -1;
     if (x.kind != EXTENT_DATA || is_final (b, &x)) {
       *ret = x;
-      if (b->ops->all_data)
-        ret->kind = EXTENT_COMPRESSED;
-      if (ret_own)
-        *ret_own = own;
+      if (ret_who)
+        *ret_who = who;
       return 0;
     }
-    own = own && x.lower != block_backing (b);
+    who.own = who.own && x.lower != block_backing (b);
     b = x.lower;
     off = x.offset;
     len = x.length;

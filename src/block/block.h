@@ -82,9 +82,9 @@ struct block_info {
 struct block_ops {
   const char *name; /* as in `format`: "qcow2", "raw", "file" */
 
-  /* Formats only: qemu has no map of this format, so that block_status calls
-   * all of it data. */
-  bool all_data;
+  /* Formats only: qemu has no map of this format, and counts all of it as
+   * data. */
+  bool unmapped_in_qemu;
 
   /* Formats only: how many bits of BELOW match this format's signature and
    * header checks; 0: not mine; -1: could not look, which is not "not
@@ -340,10 +340,14 @@ int block_resolve (struct block *b, uint64_t off, uint64_t len,
 /* As block_resolve, and as qemu's block status has it: what a format has
  * allocated is data, whether or not the file below has a hole there; holes of
  * the host count only where the container keeps no map (raw, flat extents)
- * or was preallocated.  *RET_OWN (may be NULL): not from a backing file. */
+ * or was preallocated.  RET_WHO may be NULL. */
+struct block_answer {
+  const struct block *layer; /* the format whose answer it is; or NULL */
+  bool own;                  /* not from a backing file */
+};
 int block_status (struct block *b, uint64_t off, uint64_t len,
-                  struct extent *ret, bool *ret_own, struct err *e) must_check
-    nonnull (1, 4, 6);
+                  struct extent *ret, struct block_answer *ret_who,
+                  struct err *e) must_check nonnull (1, 4, 6);
 
 /* SEEK_DATA / SEEK_HOLE over block_status.  Zeros are holes.  *RET is the
  * offset; ENXIO as lseek(2) has it.  Cost: one map call per extent. */

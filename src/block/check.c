@@ -23,10 +23,13 @@ add_finding (struct block_check *c, const char *fmt, va_list ap,
 {
   char text[sizeof c->first_error];
 
+  /* A damaged table has millions. */
+  if (c->n_lines++ >= BLOCK_MAX_FINDINGS && (!is_error || c->first_error[0]))
+    return;
   vsnprintf (text, sizeof text, fmt, ap);
   if (is_error && !c->first_error[0])
     memcpy (c->first_error, text, sizeof text);
-  if (c->n_lines++ >= BLOCK_MAX_FINDINGS)
+  if (c->n_lines > BLOCK_MAX_FINDINGS)
     return;
   if (c->prefix)
     buf_printf (&c->findings, "backing file '%s': ", c->prefix);

@@ -452,7 +452,7 @@ dmg_close (struct block *b)
 
 const struct block_ops dmg_ops = {
   .name = "dmg",
-  .all_data = true,
+  .unmapped_in_qemu = true,
   .bid = dmg_bid,
   .open = dmg_open,
   .pread = dmg_pread,

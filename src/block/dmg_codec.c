@@ -12,7 +12,11 @@
 #include <string.h>
 #include <zlib.h>
 #ifdef HAVE_LIBLZFSE
+/* Its declarations without parameters are no prototypes. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wstrict-prototypes"
 #include <lzfse.h>
+#pragma GCC diagnostic pop
 #endif
 
 #include "base/bytes.h"

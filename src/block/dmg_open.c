@@ -48,21 +48,23 @@ bid_encrypted (struct block *below, struct err *e)
 }
 
 /* The trailer at the end; or, at the start, the header of an encrypted one,
- * which has no trailer that could be read. */
+ * which has no trailer that could be read.  What stands at the start wins
+ * over a trailer, as in qemu, which knows this format by the name of the
+ * file: a trailer bids less than any signature has.  A version that nobody
+ * knows is ours to refuse. */
+#define TRAILER_BID 16
+
 int
 dmg_bid (struct block *below, struct err *e)
 {
-  unsigned char t[12];
+  char magic[4];
 
   if (below->size < TRAILER_SIZE)
     return bid_encrypted (below, e);
-  if (block_pread (below, t, sizeof t, below->size - TRAILER_SIZE, e) == -1)
+  if (block_pread (below, magic, sizeof magic, below->size - TRAILER_SIZE,
+                   e) == -1)
     return -1;
-  if (memcmp (t, "koly", 4))
-    return bid_encrypted (below, e);
-  /* A version that nobody knows is ours to refuse. */
-  return load_be32 (t + 4) == 4 && load_be32 (t + 8) == TRAILER_SIZE ? 96
-                                                                     : 32;
+  return memcmp (magic, "koly", 4) ? bid_encrypted (below, e) : TRAILER_BID;
 }
 
 /* Type 2 is CRC-32, the size is in bits. */

@@ -260,7 +260,7 @@ check_cluster (struct parallels_check *k, const char *what, uint64_t host,
   uint64_t longest = 2 * (p->data_start + p->cluster_size) +
                      p->entries * p->cluster_size * 2;
 
-  if (host < p->data_start) {
+  if (host < MAX (p->data_start, p->bat_end)) {
     block_check_error (k->c, "%s at 0x%" PRIx64 " lies before the data area",
                        what, host);
     return;

@@ -17,40 +17,17 @@
  * error.  qemu makes the file as long as its last cluster before it writes
  * there, so a cluster that the end of the file cuts has lost data.
  */
+#include "block/qcow.h"
+
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/bytes.h"
-#include "block/claims.h"
 #include "block/inflate.h"
-#include "block/table.h"
 
-#define MAGIC         UINT64_C (0x514649fb00000001) /* with the version */
-#define HEADER_LENGTH 48
-#define MAX_NAME      1023
-#define MAX_L1_BYTES  INT32_MAX /* as in qemu; it is read in pieces */
-#define L2_COMPRESSED (UINT64_C (1) << 63)
-#define SECTOR        UINT64_C (512)
-
-/* Constant after open. */
-struct qcow {
-  unsigned cluster_bits, l2_bits;
-  uint64_t cluster_size, l2_bytes;
-  uint64_t size; /* as the header has it */
-  uint64_t l1_offset, l1_size;
-  uint64_t backing_offset;
-  uint32_t backing_len, crypt;
-  char *backing_file;                              /* or NULL */
-  struct block *backing;                           /* or NULL */
-  const void *l1_owner, *l2_owner, *cluster_owner; /* in the cache */
-};
-
-/* How many bits of a guest offset one L2 table covers. */
-static unsigned
-l1_shift (const struct qcow *q)
-{
-  return q->cluster_bits + q->l2_bits;
-}
+#define MAGIC        UINT64_C (0x514649fb00000001) /* with the version */
+#define MAX_NAME     1023
+#define MAX_L1_BYTES INT32_MAX /* as in qemu; it is read in pieces */
 
 /* --- the header ------------------------------------------------------ */
 
@@ -91,7 +68,7 @@ check_l1 (struct block *b, struct err *e)
 {
   struct qcow *q = b->priv;
 
-  q->l1_size = div_up (q->size, UINT64_C (1) << l1_shift (q));
+  q->l1_size = div_up (q->size, UINT64_C (1) << qcow_l1_shift (q));
   if (q->l1_size > MAX_L1_BYTES / 8)
     return err_set (e, EFBIG, "L1 table of %" PRIu64 " entries is too large",
                     q->l1_size);
@@ -107,7 +84,7 @@ static int
 read_header (struct block *b, struct err *e)
 {
   struct qcow *q = b->priv;
-  unsigned char h[HEADER_LENGTH];
+  unsigned char h[QCOW_HEADER_LENGTH];
 
   if (b->below->size < sizeof h)
     return err_set (e, EINVAL, "header is cut off");
@@ -186,7 +163,7 @@ qcow_open (struct block *b, struct err *e)
   q->l2_owner = cache_new_owner ();
   q->cluster_owner = cache_new_owner ();
   /* Whole sectors, as in qemu. */
-  b->size = q->size & ~(SECTOR - 1);
+  b->size = q->size & ~(QCOW_SECTOR - 1);
   return 0;
 }
 
@@ -194,12 +171,12 @@ qcow_open (struct block *b, struct err *e)
 
 /* qemu allocates tables on a cluster's boundary, and the smallest cluster is
  * a sector. */
-static int
-check_l2_offset (struct block *b, uint64_t l2, struct err *e)
+int
+qcow_check_l2_offset (struct block *b, uint64_t l2, struct err *e)
 {
   const struct qcow *q = b->priv;
 
-  if (l2 & (SECTOR - 1))
+  if (l2 & (QCOW_SECTOR - 1))
     return err_set (e, EIO, "L2 table offset 0x%" PRIx64 " is not aligned",
                     l2);
   if (!range_within (l2, q->l2_bytes, b->below->size))
@@ -211,9 +188,9 @@ check_l2_offset (struct block *b, uint64_t l2, struct err *e)
 
 /* The piece of L1 that has entry INDEX: *RET_FIRST is its first entry, *RET_N
  * how many it has. */
-static int
-l1_piece (struct block *b, uint64_t index, struct pin *pin,
-          uint64_t *ret_first, uint64_t *ret_n, struct err *e)
+int
+qcow_l1_piece (struct block *b, uint64_t index, struct pin *pin,
+               uint64_t *ret_first, uint64_t *ret_n, struct err *e)
 {
   const struct qcow *q = b->priv;
   uint64_t first = index - index % (TABLE_PIECE / 8);
@@ -234,38 +211,32 @@ l1_lookup (struct block *b, uint64_t off, uint64_t *ret, uint64_t *ret_end,
            struct err *e)
 {
   const struct qcow *q = b->priv;
-  uint64_t index = off >> l1_shift (q), first = 0, n = 0, i;
+  uint64_t index = off >> qcow_l1_shift (q), first = 0, n = 0, i;
   CLEANUP_PIN struct pin pin = { 0 };
   const char *table;
 
-  if (l1_piece (b, index, &pin, &first, &n, e) == -1)
+  if (qcow_l1_piece (b, index, &pin, &first, &n, e) == -1)
     return -1;
   table = pin.entry->data;
   i = index - first;
   *ret = load_be64 (table + i * 8);
   if (*ret)
-    return check_l2_offset (b, *ret, e);
+    return qcow_check_l2_offset (b, *ret, e);
   while (++i < n && !load_be64 (table + i * 8))
     ;
-  *ret_end = (first + i) << l1_shift (q);
+  *ret_end = (first + i) << qcow_l1_shift (q);
   return 0;
 }
 
 /* The L2 table at L2: at most 64 KiB, so in one piece. */
-static int
-l2_get (struct block *b, uint64_t l2, struct pin *ret, struct err *e)
+int
+qcow_l2_get (struct block *b, uint64_t l2, struct pin *ret, struct err *e)
 {
   const struct qcow *q = b->priv;
 
   if (table_get (b->below, q->l2_owner, l2, q->l2_bytes, ret, e) == -1)
     return err_in (e, "L2 table at 0x%" PRIx64, l2);
   return 0;
-}
-
-static uint64_t
-l2_entry (const struct pin *l2, uint64_t index)
-{
-  return load_be64 ((const char *) l2->entry->data + index * 8);
 }
 
 static uint64_t
@@ -276,27 +247,19 @@ l2_index (const struct qcow *q, uint64_t off)
 
 /* --- mapping --------------------------------------------------------- */
 
-static enum extent_kind
-kind_of (uint64_t entry)
-{
-  return !entry                  ? EXTENT_UNALLOCATED
-         : entry & L2_COMPRESSED ? EXTENT_COMPRESSED
-                                 : EXTENT_DATA;
-}
-
 /* How many clusters like that of entry INDEX follow each other, WANT at
  * most. */
 static uint64_t
 count_run (const struct qcow *q, const struct pin *l2, uint64_t index,
            uint64_t want)
 {
-  uint64_t first = l2_entry (l2, index), next, n = 1;
+  uint64_t first = qcow_l2_entry (l2, index), next, n = 1;
   uint64_t max = MIN (want, (UINT64_C (1) << q->l2_bits) - index);
 
   for (; n < max; n++) {
-    next = l2_entry (l2, index + n);
-    if (kind_of (next) != kind_of (first) ||
-        (kind_of (next) == EXTENT_DATA &&
+    next = qcow_l2_entry (l2, index + n);
+    if (qcow_kind (next) != qcow_kind (first) ||
+        (qcow_kind (next) == EXTENT_DATA &&
          next != first + (n << q->cluster_bits)))
       break;
   }
@@ -325,7 +288,7 @@ static int
 map_data (struct block *b, uint64_t host, uint64_t within, uint64_t len,
           struct extent *ret, struct err *e)
 {
-  if (host & (SECTOR - 1))
+  if (host & (QCOW_SECTOR - 1))
     return err_set (e, EIO, "cluster offset 0x%" PRIx64 " is not aligned",
                     host);
   if (host + within >= b->below->size)
@@ -342,17 +305,17 @@ map_entry (struct block *b, const struct pin *l2, uint64_t off, uint64_t len,
            struct extent *ret, struct err *e)
 {
   const struct qcow *q = b->priv;
-  uint64_t index = l2_index (q, off), entry = l2_entry (l2, index);
+  uint64_t index = l2_index (q, off), entry = qcow_l2_entry (l2, index);
   uint64_t within = off & (q->cluster_size - 1);
   uint64_t n =
       count_run (q, l2, index, (within + len - 1) / q->cluster_size + 1);
 
   len = MIN (len, n * q->cluster_size - within);
-  if (kind_of (entry) == EXTENT_UNALLOCATED)
+  if (qcow_kind (entry) == EXTENT_UNALLOCATED)
     return map_unallocated (q, off, len, ret);
   if (check_plain (q, e) == -1)
     return -1;
-  if (kind_of (entry) == EXTENT_DATA)
+  if (qcow_kind (entry) == EXTENT_DATA)
     return map_data (b, entry, within, len, ret, e);
   *ret = extent_of (EXTENT_COMPRESSED, len);
   return 0;
@@ -370,16 +333,16 @@ qcow_map (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
     return -1;
   if (!l2)
     return map_unallocated (q, off, MIN (len, end - off), ret);
-  if (l2_get (b, l2, &table, e) == -1)
+  if (qcow_l2_get (b, l2, &table, e) == -1)
     return -1;
   return map_entry (b, &table, off, len, ret, e);
 }
 
 /* --- compressed clusters --------------------------------------------- */
 
-static void
-compressed_range (const struct qcow *q, uint64_t entry, uint64_t *ret_off,
-                  size_t *ret_len)
+void
+qcow_compressed_range (const struct qcow *q, uint64_t entry,
+                       uint64_t *ret_off, size_t *ret_len)
 {
   unsigned shift = 63 - q->cluster_bits;
 
@@ -395,7 +358,7 @@ decompress (struct block *b, uint64_t entry, void *to, struct err *e)
   uint64_t off = 0;
   size_t len = 0; /* less than a cluster */
 
-  compressed_range (q, entry, &off, &len);
+  qcow_compressed_range (q, entry, &off, &len);
   if (!range_within (off, len, b->below->size))
     return err_set (e, EIO,
                     "compressed cluster at 0x%" PRIx64
@@ -452,11 +415,11 @@ compressed_entry (struct block *b, uint64_t off, uint64_t *ret, struct err *e)
 
   if (l1_lookup (b, off, &l2, &end, e) == -1)
     return -1;
-  if (l2 && l2_get (b, l2, &table, e) == -1)
+  if (l2 && qcow_l2_get (b, l2, &table, e) == -1)
     return -1;
-  *ret = l2 ? l2_entry (&table, l2_index (q, off)) : 0;
+  *ret = l2 ? qcow_l2_entry (&table, l2_index (q, off)) : 0;
   /* The file may have changed underneath since map looked. */
-  if (kind_of (*ret) != EXTENT_COMPRESSED)
+  if (qcow_kind (*ret) != EXTENT_COMPRESSED)
     return err_set (e, EIO, "no compressed cluster at 0x%" PRIx64, off);
   return 0;
 }
@@ -480,159 +443,6 @@ qcow_pread (struct block *b, void *buf, size_t len, uint64_t off,
       return -1;
   }
   return 0;
-}
-
-/* --- damage ---------------------------------------------------------- */
-
-/* qemu-img has no check of this format.  Clusters that nothing refers to are
- * no damage: a compressed cluster that is written again leaves its old data
- * behind. */
-struct qcow_check {
-  struct block *b;
-  struct block_check *c;
-  struct claims whole;   /* sectors of tables and clusters */
-  struct claims packed;  /* sectors with compressed data, which they share */
-  uint64_t longest_file; /* beyond it an offset is no sign of a cut file */
-};
-
-/* The file must reach END for WHAT.  Can WHAT be there? */
-static bool
-reaches (struct qcow_check *k, const char *what, uint64_t host, uint64_t end)
-{
-  if (end < host || end > k->longest_file) {
-    block_check_error (k->c, "%s offset 0x%" PRIx64 " is out of range", what,
-                       host);
-    return false;
-  }
-  block_check_reach (k->c, k->b->below, end);
-  return true;
-}
-
-/* LEN bytes at HOST belong to WHAT alone. */
-static bool
-claim (struct qcow_check *k, const char *what, uint64_t host, uint64_t len)
-{
-  uint64_t first = host / SECTOR, n = div_up (host + len, SECTOR) - first;
-
-  if (claims_take (&k->whole, first, n) &&
-      !claims_count (&k->packed, first, n))
-    return true;
-  block_check_error (k->c, "%s at 0x%" PRIx64 " overlaps another", what,
-                     host);
-  return false;
-}
-
-static void
-check_data (struct qcow_check *k, uint64_t guest, uint64_t host)
-{
-  const struct qcow *q = k->b->priv;
-  /* The disk may end within its last cluster. */
-  uint64_t need =
-      guest < q->size ? MIN (q->cluster_size, q->size - guest) : 0;
-
-  if (host & (SECTOR - 1))
-    block_check_error (k->c, "cluster offset 0x%" PRIx64 " is not aligned",
-                       host);
-  else if (reaches (k, "cluster", host, host + need))
-    claim (k, "cluster", host, q->cluster_size);
-}
-
-static void
-check_compressed (struct qcow_check *k, uint64_t entry)
-{
-  uint64_t off = 0, first, n;
-  size_t len = 0;
-
-  compressed_range (k->b->priv, entry, &off, &len);
-  if (!reaches (k, "compressed cluster", off, off + len))
-    return;
-  first = off / SECTOR;
-  n = div_up (off + len, SECTOR) - first;
-  if (claims_count (&k->whole, first, n))
-    block_check_error (
-        k->c, "compressed cluster at 0x%" PRIx64 " overlaps another", off);
-  claims_take (&k->packed, first, n);
-}
-
-static int
-check_l2 (struct qcow_check *k, uint64_t guest, uint64_t l2, struct err *e)
-{
-  const struct qcow *q = k->b->priv;
-  CLEANUP_PIN struct pin table = { 0 };
-  uint64_t entry;
-  struct err why;
-
-  if (!reaches (k, "L2 table", l2, l2 + q->l2_bytes))
-    return 0;
-  if (check_l2_offset (k->b, l2, &why) == -1) {
-    block_check_error (k->c, "%s", why.msg);
-    return 0;
-  }
-  /* Not again what was looked at: a table may be named many times. */
-  if (!claim (k, "L2 table", l2, q->l2_bytes))
-    return 0;
-  if (l2_get (k->b, l2, &table, e) == -1)
-    return -1;
-  for (uint64_t i = 0; i >> q->l2_bits == 0; i++) {
-    entry = l2_entry (&table, i);
-    if (kind_of (entry) == EXTENT_COMPRESSED)
-      check_compressed (k, entry);
-    else if (entry)
-      check_data (k, guest + (i << q->cluster_bits), entry);
-  }
-  return 0;
-}
-
-static int
-check_tables (struct qcow_check *k, struct err *e)
-{
-  const struct qcow *q = k->b->priv;
-  uint64_t first = 0, n = 0, l2;
-
-  for (uint64_t i = 0; i < q->l1_size; i = first + n) {
-    CLEANUP_PIN struct pin pin = { 0 };
-
-    block_check_progress (k->c, i, q->l1_size);
-    if (l1_piece (k->b, i, &pin, &first, &n, e) == -1)
-      return -1;
-    for (uint64_t j = 0; j < n; j++) {
-      l2 = l2_entry (&pin, j);
-      if (l2 && check_l2 (k, (first + j) << l1_shift (q), l2, e) == -1)
-        return -1;
-    }
-  }
-  return 0;
-}
-
-/* All that the disk can need, twice: a cluster that is written anew leaves
- * the old one behind. */
-static uint64_t
-longest_file (const struct qcow *q)
-{
-  uint64_t tables = q->l1_size * (8 + q->l2_bytes);
-
-  return 2 * (q->size + tables + MiB);
-}
-
-static int
-qcow_check (struct block *b, struct block_check *c, struct err *e)
-{
-  const struct qcow *q = b->priv;
-  CLEANUP_CLAIMS struct claims whole = { 0 }, packed = { 0 };
-  uint64_t sectors = div_up (b->below->size, SECTOR), l1;
-  struct qcow_check k = { b, c, { 0 }, { 0 }, longest_file (q) };
-
-  if (claims_init (&whole, sectors, e) == -1 ||
-      claims_init (&packed, sectors, e) == -1)
-    return -1;
-  k.whole = whole;
-  k.packed = packed;
-  /* The header, the name and the L1 table share sectors. */
-  claim (&k, "header", 0, HEADER_LENGTH);
-  l1 = round_up (q->l1_offset, SECTOR);
-  if (q->l1_offset + q->l1_size * 8 > l1)
-    claim (&k, "L1 table", l1, q->l1_offset + q->l1_size * 8 - l1);
-  return check_tables (&k, e);
 }
 
 /* --- the rest -------------------------------------------------------- */

@@ -514,5 +514,6 @@ const struct block_ops qcow2_ops = {
   .info = qcow2_info,
   .backing = qcow2_backing,
   .check = qcow2_check,
+  .safety = qcow2_safety,
   .close = qcow2_close,
 };

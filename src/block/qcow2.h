@@ -204,6 +204,10 @@ int qcow2_has_short_tail (struct block *b, bool *ret,
 int qcow2_check (struct block *b, struct block_check *c,
                  struct err *e) must_check nonnull (1, 2, 3);
 
+/* block_ops.safety */
+int qcow2_safety (struct block *b, struct buf *reasons,
+                  struct err *e) must_check nonnull (1, 2, 3);
+
 /* block_ops.info */
 int qcow2_info (struct block *b, struct block_info *ret,
                 struct err *e) must_check nonnull (1, 2, 3);

@@ -59,6 +59,9 @@ add_beyond (struct qcow2_check *k, uint64_t off, uint64_t len,
 
   if (off <= QCOW2_OFFSET_MASK && was_there (k, off, &there, e) == -1)
     return -1;
+  /* The length is the image's word, too. */
+  if (there && len > 1 && was_there (k, off + len - 1, &there, e) == -1)
+    return -1;
   if (!there) {
     block_check_error (
         k->c, "%s%s at 0x%" PRIx64 " lies beyond the end of the file",
@@ -114,6 +117,9 @@ qcow2_check_table (struct qcow2_check *k, uint64_t off, uint64_t len,
     return 0;
   if (is_beyond (k, off, len))
     return add_beyond (k, off, len, what, e);
+  /* Large tables can lie on top of each other. */
+  if (!qcow2_walk_spend (&k->walk, len))
+    return 0;
   reach (k, off + len);
   count_clusters (k, off, len, COUNTER_TABLE);
   return 0;
@@ -333,6 +339,8 @@ check_snapshot (void *arg, uint32_t i, const struct qcow2_snapshot *s,
   struct qcow2_check *k = arg;
   int r;
 
+  if (k->walk.out_of_budget)
+    return 0;
   snprintf (k->where, sizeof k->where, "snapshot %" PRIu32 ": ", i);
   /* "Snapshots": the sizes are needed from version 3 on. */
   if (k->q->version >= 3 && s->extra_len < 16)

@@ -15,7 +15,8 @@
 #define MIN_GRANULARITY 9
 #define MAX_GRANULARITY 31
 #define DIRTY_TRACKING  1
-#define FLAGS_RESERVED  UINT32_C (0xfffffff8)
+#define FLAGS_RESERVED  UINT32_C (0xfffffffc)
+#define FLAG_IN_USE     UINT32_C (1)
 #define DIR_ENTRY       24
 #define TABLE_RESERVED  UINT64_C (0xff000000000001fe)
 #define TABLE_ALL_ONES  UINT64_C (1)
@@ -26,6 +27,18 @@ struct bitmap {
   uint8_t type, granularity;
   uint16_t name_len;
 };
+
+/* Has the table just the clusters for a bit for each granule of the disk, as
+ * qemu writes them in words of 64?  A bitmap in use is not up to date and may
+ * have been left when the disk was resized. */
+static bool
+fits_disk (const struct qcow2 *q, const struct bitmap *m)
+{
+  uint64_t bits = div_up (q->size, UINT64_C (1) << m->granularity);
+
+  return (m->flags & FLAG_IN_USE) ||
+         m->table_size == div_up (div_up (bits, 64) * 8, q->cluster_size);
+}
 
 static bool
 is_good_bitmap (const struct qcow2 *q, const struct bitmap *m)
@@ -102,6 +115,13 @@ check_bitmap (struct qcow2_check *k, uint32_t number, uint64_t *off,
                        .extra_len = load_be32 (h + 20) };
   if (!is_good_bitmap (k->q, &m))
     return 0;
+  if (m.extra_len)
+    block_check_error (k->c, "bitmap %" PRIu32 ": extra data", number);
+  if (!fits_disk (k->q, &m))
+    block_check_error (k->c,
+                       "bitmap %" PRIu32 ": a table of %" PRIu32
+                       " clusters does not fit the disk",
+                       number, m.table_size);
   *off += round_up (sizeof h + m.extra_len + m.name_len, 8);
   *ret_good = *off <= end;
   return *ret_good ? check_table (k, number, &m, e) : 0;

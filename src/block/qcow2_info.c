@@ -351,3 +351,25 @@ qcow2_info (struct block *b, struct block_info *ret, struct err *e)
     return -1;
   return add_snapshots (b, ret, e);
 }
+
+/* --- safety ---------------------------------------------------------- */
+
+/* As OpenStack's inspector has it, to which extended L2 entries are an
+ * unknown feature too.  Features that nobody knows are refused by open. */
+int
+qcow2_safety (struct block *b, struct buf *reasons, struct err *e unused_arg)
+{
+  const struct qcow2 *q = b->priv;
+
+  /* A backing file that opened is told by block_safety. */
+  if (q->backing_offset && !q->backing)
+    buf_puts (reasons, "the header has a place for a backing file\n");
+  if (q->incompatible & QCOW2_DATA_FILE) {
+    buf_puts (reasons, "it refers to a data file, '");
+    buf_add_line_text (reasons, q->data_file, strlen (q->data_file));
+    buf_puts (reasons, "'\n");
+  }
+  if (q->incompatible & QCOW2_EXTENDED_L2)
+    buf_puts (reasons, "it uses the feature extended-l2\n");
+  return 0;
+}

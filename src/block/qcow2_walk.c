@@ -7,9 +7,10 @@
 #include "base/bytes.h"
 #include "block/qcow2.h"
 
-/* An honest image with many snapshots names its L2 tables once for each: four
- * times the file is some hundred of them even with clusters of 512 bytes. */
-#define BUDGET_FACTOR 4
+/* An honest image with many snapshots names its L2 tables once for each:
+ * eight times the file is some hundred of them even with clusters of 512
+ * bytes. */
+#define BUDGET_FACTOR 8
 #define BUDGET_MIN    (16 * MiB)
 
 int
@@ -18,7 +19,7 @@ qcow2_walk_init (struct qcow2_walk *w, struct block *b, struct err *e)
   uint64_t size = b->below->size;
 
   w->b = b;
-  w->budget = BUDGET_MIN + BUDGET_FACTOR * MIN (size, UINT64_MAX / 8);
+  w->budget = BUDGET_MIN + BUDGET_FACTOR * MIN (size, UINT64_MAX / 16);
   w->l1 = malloc (QCOW2_PIECE);
   w->l2 = malloc (QCOW2_PIECE);
   return w->l1 && w->l2 ? 0 : err_set (e, ENOMEM, "out of memory");

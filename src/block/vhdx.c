@@ -371,6 +371,7 @@ vhdx_close (struct block *b)
 
 const struct block_ops vhdx_ops = {
   .name = "vhdx",
+  .unmapped_in_qemu = true,
   .bid = vhdx_bid,
   .open = vhdx_open,
   .map = vhdx_map,

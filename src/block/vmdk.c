@@ -7,8 +7,9 @@
  *
  * As qemu 7.2 does it, but for this: nothing beyond the end of a file is
  * zero; ZERO, RDONLY and NOACCESS extents count (qemu drops them, and moves
- * what follows); a disk that has a parent and does not name it is not filled
- * with zeros.
+ * what follows); where an extent ends within a grain the next one begins
+ * (qemu reads the grain to its end); a disk that has a parent and does not
+ * name it is not filled with zeros.
  */
 #include "block/vmdk.h"
 

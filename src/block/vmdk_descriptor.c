@@ -270,6 +270,14 @@ is_assignment (const char *line)
   return line[n] == '=' && !memchr (line, ' ', n);
 }
 
+static bool
+is_ascii (const char *s)
+{
+  while (*s && (unsigned char) *s < 0x80)
+    s++;
+  return !*s;
+}
+
 static void
 add_line (struct buf *reasons, const char *what, const char *line)
 {
@@ -288,6 +296,8 @@ vmdk_descriptor_safety (const char *text, struct buf *reasons)
 
   if (!copy)
     reasons->failed = true;
+  if (!is_ascii (text))
+    buf_puts (reasons, "the descriptor is not ASCII\n");
   while ((line = strsep (&rest, "\n"))) {
     line = skip_blanks (line);
     line[strcspn (line, "\r")] = 0;

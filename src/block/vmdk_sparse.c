@@ -95,7 +95,7 @@ load_hosted (struct vmdk_extent *x, const unsigned char *h,
   x->flags = load_le32 (h + 8);
   x->table_entries = load_le32 (h + 44);
   x->unclean = h[72] == 1;
-  /* The algorithm decides, as in qemu, and not the flag. */
+  /* The algorithm decides, as in qemu; a flag alone is no answer. */
   x->compressed = load_le16 (h + 77) == DEFLATE;
   if (x->version == 0 || x->version > 3)
     return err_set (e, ENOTSUP, "version %" PRIu32 " is not known",
@@ -103,6 +103,8 @@ load_hosted (struct vmdk_extent *x, const unsigned char *h,
   if (load_le16 (h + 77) > DEFLATE)
     return err_set (e, ENOTSUP, "compression algorithm %u is not supported",
                     load_le16 (h + 77));
+  if ((x->flags & VMDK_COMPRESSED) && !x->compressed)
+    return err_set (e, EINVAL, "compression flag and algorithm disagree");
   if (x->table_entries == 0 || x->table_entries > 512)
     return err_set (e, EINVAL, "grain tables of %" PRIu32 " entries",
                     x->table_entries);
@@ -171,6 +173,8 @@ open_hosted (struct vmdk_extent *x, struct err *e)
       return -1;
     if (load_hosted (x, f, &overhead, e) == -1)
       return err_in (e, "footer");
+    if (x->size == 0)
+      return err_set (e, EINVAL, "footer: the capacity is 0");
     x->descriptor = descriptor;
     x->descriptor_size = descriptor_size;
   }

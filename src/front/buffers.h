@@ -12,8 +12,9 @@
 
 #include "base/cleanup.h"
 
-#define BUFFER_BYTES ((size_t) 1 << 20) /* what the kernel asks for at most  \
-                                         */
+#define BUFFER_BYTES                                                         \
+  ((size_t) 1 << 20) /* what the kernel asks for at most                     \
+                      */
 #define BUFFERS_KEPT 16
 
 struct buffers {

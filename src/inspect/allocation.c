@@ -7,13 +7,10 @@
  */
 #include "base/bytes.h"
 #include "inspect/image_priv.h"
+#include "inspect/qcow2_size.h"
 
-#define CLUSTER             (64 * KiB)
-#define TABLE_ENTRY         UINT64_C (8)
-#define REFCOUNTS_PER_BLOCK (CLUSTER / 2)
-
-/* Clusters of refcount blocks and table for CLUSTERS clusters, themselves
- * included: grows until it covers itself. */
+/* Clusters of refcount blocks and table for CLUSTERS clusters,
+ * themselves included: grows until it covers itself. */
 static uint64_t
 refcount_bytes (uint64_t clusters)
 {
@@ -21,25 +18,27 @@ refcount_bytes (uint64_t clusters)
 
   do {
     last = n;
-    blocks = div_up (clusters + n, REFCOUNTS_PER_BLOCK);
-    table = div_up (blocks, CLUSTER / TABLE_ENTRY);
+    blocks = div_up (clusters + n, QCOW2_REFCOUNTS_PER_BLOCK);
+    table = div_up (blocks, QCOW2_CLUSTER / QCOW2_TABLE_ENTRY);
     n = blocks + table;
   } while (n != last);
-  return n * CLUSTER;
+  return n * QCOW2_CLUSTER;
 }
 
 /* A qcow2 file that holds every cluster of a disk of SIZE bytes. */
 static uint64_t
 fully_allocated (uint64_t size)
 {
-  uint64_t aligned = round_up (size, CLUSTER);
-  uint64_t l2_entries = round_up (aligned / CLUSTER, CLUSTER / TABLE_ENTRY);
+  uint64_t aligned = round_up (size, QCOW2_CLUSTER);
+  uint64_t l2_entries =
+      round_up (aligned / QCOW2_CLUSTER, QCOW2_CLUSTER / QCOW2_TABLE_ENTRY);
   uint64_t l1_entries =
-      round_up (l2_entries * TABLE_ENTRY / CLUSTER, CLUSTER / TABLE_ENTRY);
-  uint64_t meta =
-      CLUSTER + l2_entries * TABLE_ENTRY + l1_entries * TABLE_ENTRY;
+      round_up (l2_entries * QCOW2_TABLE_ENTRY / QCOW2_CLUSTER,
+                QCOW2_CLUSTER / QCOW2_TABLE_ENTRY);
+  uint64_t meta = QCOW2_CLUSTER + l2_entries * QCOW2_TABLE_ENTRY +
+                  l1_entries * QCOW2_TABLE_ENTRY;
 
-  return meta + refcount_bytes ((meta + aligned) / CLUSTER) + aligned;
+  return meta + refcount_bytes ((meta + aligned) / QCOW2_CLUSTER) + aligned;
 }
 
 struct measure {
@@ -50,13 +49,16 @@ struct measure {
 
 static void
 measure_extent (struct measure *m, uint64_t off, const struct extent *x,
-                bool own)
+                const struct block_answer *who)
 {
-  uint64_t start = MAX (off & ~(CLUSTER - 1), m->clusters_end);
-  uint64_t end = round_up (off + x->length, CLUSTER);
+  uint64_t start = MAX (off & ~(QCOW2_CLUSTER - 1), m->clusters_end);
+  uint64_t end = round_up (off + x->length, QCOW2_CLUSTER);
+  bool data = x->kind == EXTENT_DATA || x->kind == EXTENT_COMPRESSED;
 
-  if (own)
+  if (data && who->own)
     m->allocated += x->length;
+  if (!data && !(who->layer && who->layer->ops->unmapped_in_qemu))
+    return;
   if (end > start)
     m->required += end - start;
   m->clusters_end = MAX (m->clusters_end, end);
@@ -68,27 +70,23 @@ allocation_compute (void *arg, struct err *e)
   struct image *img = arg;
   struct measure m = { 0 };
   uint64_t size = img->disk->size;
+  struct block_answer who;
   struct extent x;
-  bool own;
 
   if (size > (uint64_t) 1 << 60)
     return err_set (e, EFBIG, "the disk is too large for qcow2");
   for (uint64_t off = 0; off < size; off += x.length) {
     if (img->disk->env->cancelled)
       return err_set (e, ECANCELED, "cancelled");
-    if (block_status (img->disk, off, size - off, &x, &own, e) == -1)
+    if (block_status (img->disk, off, size - off, &x, &who, e) == -1)
       return -1;
-    if (x.kind == EXTENT_DATA || x.kind == EXTENT_COMPRESSED)
-      measure_extent (&m, off, &x, own);
+    measure_extent (&m, off, &x, &who);
     lazy_progress (&img->allocation_cell, off, size);
   }
-  if (img->disk->ops->all_data &&
-      block_allocated (img->disk, &m.allocated, e) == -1)
-    return -1;
   img->allocation = (struct allocation){
     .allocated = m.allocated,
     .qcow2_size_bound =
-        fully_allocated (size) - round_up (size, CLUSTER) + m.required,
+        fully_allocated (size) - round_up (size, QCOW2_CLUSTER) + m.required,
   };
   return 0;
 }

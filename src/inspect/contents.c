@@ -182,20 +182,32 @@ inner_format (struct image *img, struct err *e)
   return NULL;
 }
 
+/* A short text ends where the zeros begin that fill up its sector. */
+static size_t
+without_padding (const struct image *img, const unsigned char *head,
+                 size_t len)
+{
+  size_t least = len - MIN (len, 511);
+
+  if (img->disk->size > FILE_KIND_HEAD)
+    return len;
+  while (len > least && head[len - 1] == 0)
+    len--;
+  return len;
+}
+
 static int
 contents_by_magic (struct image *img, struct err *e)
 {
   unsigned char head[FILE_KIND_HEAD];
-  /* Of the file itself: raw fills the last sector up with zeros. */
   size_t len = MIN (sizeof head, img->disk->size);
   struct file_kind kind;
   bool zero = false;
 
-  if (!strcmp (img->disk->ops->name, "raw"))
-    len = MIN (len, img->file->size);
   if (block_pread (img->disk, head, len, 0, e) == -1)
     return -1;
-  if (file_kind (head, len, &kind))
+  if (file_kind (head, len, &kind) ||
+      file_kind (head, without_padding (img, head, len), &kind))
     return set (&img->contents, e, kind.value, kind.text);
   if (all_zero (img, &zero, e) == -1)
     return -1;

@@ -114,18 +114,11 @@ is_tar (const unsigned char *p, size_t len)
   return strtoul (stored, &end, 8) == sum && end >= stored + 4;
 }
 
+/* An OVA is a format of the block layer. */
 static bool
 tar_kind (const unsigned char *p, size_t len, struct file_kind *ret)
 {
-  size_t n;
-
-  if (!is_tar (p, len))
-    return false;
-  kind (ret, "archive", "tar archive");
-  n = strnlen ((const char *) p, 100);
-  if (n > 4 && !strncasecmp ((const char *) p + n - 4, ".ovf", 4))
-    add_name (ret, ", an OVA: '", p, n, "' is first");
-  return true;
+  return is_tar (p, len) && kind (ret, "archive", "tar archive");
 }
 
 /* RFC 1952, section 2.3: the name follows the header and the extra field. */

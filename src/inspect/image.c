@@ -27,6 +27,7 @@ init_cells (struct image *img)
   lazy_init (&img->integrity_cell, "integrity/image", r);
   lazy_init (&img->qcow2_size_cell, "qcow2_size", r);
   lazy_init (&img->contents_cell, "contents", r);
+  lazy_init (&img->safety_cell, "safety", r);
   lazy_init (&img->table_cell, "partition_table", r);
   lazy_init (&img->guest_cell, "os/family", r);
   lazy_init (&img->os_cell, "os", r);
@@ -47,6 +48,7 @@ destroy_cells (struct image *img)
   lazy_destroy (&img->integrity_cell);
   lazy_destroy (&img->qcow2_size_cell);
   lazy_destroy (&img->contents_cell);
+  lazy_destroy (&img->safety_cell);
   lazy_destroy (&img->table_cell);
   lazy_destroy (&img->guest_cell);
   lazy_destroy (&img->os_cell);
@@ -83,6 +85,7 @@ image_close (struct image *img)
   guest_free (&img->guest);
   layout_free (img);
   fact_free (&img->contents);
+  fact_free (&img->safety);
   buf_free (&img->integrity.findings);
   block_info_free (&img->info);
   block_close (img->disk);
@@ -290,6 +293,7 @@ DEFINE_FACT (image_allocation, struct allocation, allocation,
              allocation_compute)
 DEFINE_FACT (image_integrity, struct integrity, integrity, integrity_compute)
 DEFINE_FACT (image_contents, struct fact, contents, contents_compute)
+DEFINE_FACT (image_safety, struct fact, safety, safety_compute)
 DEFINE_FACT (image_guest, struct guest, guest, guest_compute)
 DEFINE_FACT (image_os, struct os, os, os_compute)
 DEFINE_FACT (image_boot, struct boot, boot, boot_compute)

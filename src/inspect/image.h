@@ -83,6 +83,10 @@ bool image_qcow2_size_ready (struct image *img); /* was it computed? */
 /* What lies in the container; the kind ("zip archive") is the reason. */
 const struct fact *image_contents (struct image *img, struct err *e);
 
+/* "safe", or the reasons, one a line, not to hand the image to a program that
+ * trusts it. */
+const struct fact *image_safety (struct image *img, struct err *e);
+
 /* --- volumes: partitions --------------------------------------------- */
 
 struct volume; /* a partition, or the whole disk */

@@ -29,13 +29,13 @@ struct image {
   struct lazy_registry running;
 
   struct lazy info_cell, allocation_cell, integrity_cell, qcow2_size_cell,
-      contents_cell, table_cell, guest_cell, os_cell, boot_cell,
+      contents_cell, safety_cell, table_cell, guest_cell, os_cell, boot_cell,
       cloud_init_cell, obstacles_cell;
   struct block_info info;
   struct allocation allocation;
   struct integrity integrity;
   uint64_t qcow2_size;
-  struct fact contents;
+  struct fact contents, safety;
   struct partition_table *table;
   struct volume **volumes;
   size_t n_volumes;
@@ -63,6 +63,7 @@ struct image {
 int allocation_compute (void *arg, struct err *e);
 int qcow2_size_compute (void *arg, struct err *e);
 int contents_compute (void *arg, struct err *e);
+int safety_compute (void *arg, struct err *e);
 int layout_compute (void *arg, struct err *e);
 int guest_compute (void *arg, struct err *e);
 int os_compute (void *arg, struct err *e);

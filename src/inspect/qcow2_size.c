@@ -130,7 +130,9 @@ read_piece (struct scan *s, const struct piece *p, char *buf)
   uint64_t n, table = p->offset / QCOW2_TABLE_SPAN;
   struct err e = { 0 };
 
-  if (block_pread (s->disk, buf, p->length, p->offset, &e) == -1) {
+  if ((s->disk->env->cancelled
+           ? err_set (&e, ECANCELED, "cancelled")
+           : block_pread (s->disk, buf, p->length, p->offset, &e)) == -1) {
     scan_fail (s, p->offset, &e);
     return;
   }
@@ -267,7 +269,7 @@ walk (struct scan *s, uint64_t *off, struct err *e)
   for (; *off < size && !s->failed; *off += x.length) {
     if (s->disk->env->cancelled)
       return err_set (e, ECANCELED, "cancelled");
-    if (block_status (s->disk, *off, size - *off, &x, NULL, e) == -1)
+    if (block_resolve (s->disk, *off, size - *off, &x, e) == -1)
       return -1;
     if (x.kind == EXTENT_DATA || x.kind == EXTENT_COMPRESSED)
       add_data (s, *off, *off + x.length);

@@ -182,6 +182,15 @@ warn_virtual_size (struct image *img, struct finding_of_rule *f,
                   " bytes: it passes only if the provider's GB is a GiB.");
 }
 
+static void
+needs_other_files (struct image *img, struct finding_of_rule *f,
+                   const char *which)
+{
+  buf_puts (&f->value, which);
+  buf_printf (&f->remedy, "qemu-img convert -O qcow2 '%s' standalone.qcow2",
+              image_path (img));
+}
+
 /* What would stop an import that the other codes do not say. */
 static int
 judge_self_contained (struct image *img, struct finding_of_rule *f,
@@ -200,19 +209,24 @@ judge_self_contained (struct image *img, struct finding_of_rule *f,
                  i->encrypted);
   }
   if (i->backing_file) {
-    buf_puts (&f->value, "backing file");
-    buf_printf (&f->remedy, "qemu-img convert -O qcow2 '%s' standalone.qcow2",
-                image_path (img));
+    needs_other_files (img, f, "backing file");
     return fail (f,
                  "The image is an overlay: what it does not hold itself"
                  " lies in its backing file '%s', which is not uploaded with"
                  " it.",
                  i->backing_file);
   }
+  if (i->extent_files.len) {
+    needs_other_files (img, f, "extent files");
+    return fail (
+        f,
+        "The data lie in other files, the first of them '%.*s', which"
+        " are not uploaded with it.",
+        (int) strcspn (buf_str (&i->extent_files), "\n"),
+        buf_str (&i->extent_files));
+  }
   if (i->data_file) {
-    buf_puts (&f->value, "external data file");
-    buf_printf (&f->remedy, "qemu-img convert -O qcow2 '%s' standalone.qcow2",
-                image_path (img));
+    needs_other_files (img, f, "external data file");
     return fail (f,
                  "The data lie in another file, '%s', which is not"
                  " uploaded with it.",
@@ -249,8 +263,10 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
                  damage->first_error);
   }
   if (!damage || !image_allocation (img, e)) {
-    /* What this host could not read says nothing of the image. */
-    if (err_is_transient (e) || image_disk (img)->env->read_failed)
+    /* What this host could not read says nothing of the image, nor what is
+     * too large or too new for us. */
+    if ((e->code != EIO && e->code != EINVAL) ||
+        image_disk (img)->env->read_failed)
       return -1;
     buf_puts (&f->value, "damaged");
     fail (f, "The image is damaged: %s. Export or upload it again.", e->msg);
@@ -361,6 +377,7 @@ static int
 judge_root (struct image *img, struct finding_of_rule *f, struct err *e)
 {
   const struct guest *g = image_guest (img, e);
+  const struct fact *contents;
 
   if (!g)
     return -1;
@@ -369,9 +386,15 @@ judge_root (struct image *img, struct finding_of_rule *f, struct err *e)
                                          : "unknown");
   if (g->root)
     return ok (f);
-  if (!g->family.value)
-    return unknown (f, g->family.reason);
-  return explain_no_root (img, f, e);
+  if (g->family.value)
+    return explain_no_root (img, f, e);
+  /* No system was ever installed on an installation medium, whether or not
+   * its filesystem is read. */
+  contents = image_contents (img, e);
+  if (!contents)
+    return -1;
+  return fact_is (contents, "installer") ? explain_no_root (img, f, e)
+                                         : unknown (f, g->family.reason);
 }
 
 static int

@@ -202,6 +202,14 @@ show_contents (struct node *n, struct finding *f, struct err *e)
 }
 
 static int
+show_safety (struct node *n, struct finding *f, struct err *e)
+{
+  const struct fact *s = image_safety (node_image (n), e);
+
+  return s ? show_fact_lines (f, s, e) : -1;
+}
+
+static int
 show_virtual_size (struct node *n, struct finding *f,
                    struct err *e unused_arg)
 {
@@ -370,6 +378,10 @@ const struct node_def tree_top[] = {
   COMPUTED_ROW ("import", list_policies, policy_dirs,
                 "verdicts, one directory per policy"),
   DIR_ROW ("integrity", integrity_rows, "damage"),
+  LIST_ROW ("safety", show_safety,
+            "safe, or the reasons not to hand this image to qemu unexamined:"
+            " outside references, unknown features, two formats at once; by"
+            " the rules of OpenStack's format inspector"),
   { .name = "evidence",
     .type = NODE_DIR,
     .list = list_evidence,

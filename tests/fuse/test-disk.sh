@@ -27,7 +27,7 @@ make ()
     vhd) qemu-img convert -f raw -O vpc -o force_size=on "$tmp/want.raw" "$tmp/disk.$1" ;;
     zlib | zstd) qemu-img convert -f raw -c -O qcow2 -o "compression_type=$1" "$tmp/want.raw" "$tmp/disk.$1" ;;
     zlib2M) qemu-img convert -f raw -c -O qcow2 -o cluster_size=2M "$tmp/want.raw" "$tmp/disk.$1" ;;
-    streamOptimized) qemu-img convert -f raw -O vmdk -o subformat=$1 "$tmp/want.raw" "$tmp/disk.$1" ;;
+    streamOptimized) qemu-img convert -f raw -O vmdk -o subformat="$1" "$tmp/want.raw" "$tmp/disk.$1" ;;
   esac
 }
 
@@ -35,6 +35,21 @@ unmount () { fusermount3 -u "$mnt"; await "unmount" ended; }
 bytes_read () { cat "$mnt/image/bytes_read"; }
 block_cat=$(tool block-cat)
 at_random () { "$block_cat" --random "$1" 60 "$tmp/want.raw" --threads 3 "$mnt/disk"; }
+
+# The kernel may still be reading ahead for others, and may drop a page of a
+# file at any time: so once is enough.
+comes_from_cache ()
+{
+  local before after
+  before=$(bytes_read)
+  for _ in 1 2 3 4 5; do
+    cmp "$mnt/disk" "$tmp/want.raw" || fail "$format: a second read differs"
+    after=$(bytes_read)
+    [ "$before" != "$after" ] || return 0
+    before=$after
+  done
+  return 1
+}
 
 readers ()
 {
@@ -53,10 +68,7 @@ for format in raw qcow2 zlib zlib2M zstd vmdk streamOptimized vhd vdi vhdx; do
   for o in readahead=0 readahead=2048 max_read=65536; do
     expect 0 mount_image -o "$o"
     readers "$format, $o"
-    cat "$mnt/disk" > /dev/null # waits for what the kernel still reads ahead
-    before=$(bytes_read)
-    cmp "$mnt/disk" "$tmp/want.raw" || fail "$format: second read differs"
-    assert_equal "$format: bytes read by a second read" "$(bytes_read)" "$before"
+    comes_from_cache || fail "$format: a second read is read from the image"
     unmount
   done
   rm "$image"

@@ -6,7 +6,9 @@ import base64
 import bz2
 import lzma
 import random
+import shutil
 import struct
+import subprocess
 import sys
 import zlib
 
@@ -52,6 +54,11 @@ def adc(data):
 PACK = {"raw": bytes, "zlib": lambda d: zlib.compress(d, 9),
         "bzip2": bz2.compress, "adc": adc,
         "lzma": lambda d: lzma.compress(d, lzma.FORMAT_XZ)}
+# Apple's own program (github.com/lzfse/lzfse), where it is there.
+if shutil.which("lzfse"):
+    PACK["lzfse"] = lambda d: subprocess.run(
+        ["lzfse", "-encode"], input=d, stdout=subprocess.PIPE,
+        check=True).stdout
 
 
 def chunk(kind, sector, count, offset=0, length=0):

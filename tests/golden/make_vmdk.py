@@ -84,7 +84,8 @@ def hosted(data, capacity, grain=128, gtes=512, zeroed=(), redundant=False,
     head = header(capacity, grain, gtes, gd, rgd, overhead, flags=flags,
                   version=version or (2 if zeroed else 1),
                   desc=(1, desc_sectors) if desc_sectors else (0, 0), **kw)
-    out = head + desc.ljust(desc_sectors * SECTOR, b"\0")
+    size = desc_sectors * SECTOR
+    out = head + desc[:size].ljust(size, b"\0")
     for c in range(copies):
         out += tables(first + c * meta)
     return out.ljust(overhead * SECTOR, b"\0") + body

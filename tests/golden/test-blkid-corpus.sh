@@ -89,7 +89,9 @@ checked = equal = excepted = unread = 0
 bad = []
 for image in json.load(open(manifest)):
     facts, path = image['facts'], os.path.join(images, image['id'])
-    if image['kind'] != 'image' or not os.path.exists(path):
+    # A lost extent is what another test looks at.
+    if (image['kind'] != 'image' or not os.path.exists(path) or
+            'missing' in image['expectation']):
         continue
     got = info(path)
     if got.get('format') != facts.get('format'):

@@ -21,7 +21,7 @@ says ()
 refused ()
 {
   local got
-  got=$(timeout 20 "$block_cat" "${@:3}" "$1" 2>&1 > /dev/null) &&
+  got=$(timeout 20 "$block_cat" "${@:3}" "$1" 2>&1 > refused.raw) &&
     fail "$1: was read"
   case $got in
   *"$2"*) ;;
@@ -160,7 +160,7 @@ image("short", cut=47)
 image("signature", cut=8)
 END
 clean good
-"$block_cat" good > /dev/null || fail "good is refused"
+"$block_cat" good > got.raw || fail "good is refused"
 refused version-0 "not a qcow image" --format qcow
 while IFS='|' read -r name words check; do
   refused "$name" "$words"

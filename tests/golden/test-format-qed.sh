@@ -20,7 +20,7 @@ says ()
 refused ()
 {
   local got
-  got=$(timeout 20 "$block_cat" "${@:3}" "$1" 2>&1 > /dev/null) &&
+  got=$(timeout 20 "$block_cat" "${@:3}" "$1" 2>&1 > refused.raw) &&
     fail "$1: was read"
   case $got in
   *"$2"*) ;;

@@ -69,10 +69,14 @@ qemu-img create -q -f qcow2 empty.qcow2 0
 same empty.qcow2
 qemu-img create -q -f qcow2 large.qcow2 10T
 same large.qcow2
-qemu-img create -q --object secret,id=s,data=abc -f qcow2 \
-  -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 \
-  luks.qcow2 4M
-assert_equal "luks" "$(ours luks.qcow2)" "0 0"
+# On a busy machine qemu cannot always tell how long a key may take.
+if qemu-img create -q --object secret,id=s,data=abc -f qcow2 \
+  -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=100 \
+  luks.qcow2 4M 2> io.log; then
+  assert_equal "luks" "$(ours luks.qcow2)" "0 0"
+else
+  note "LUKS is left out: $(< io.log)"
+fi
 note "clean images: same"
 
 # A dirty image has counts that are behind: notes to us, and one for the flag;
@@ -130,7 +134,7 @@ def words(data):
 
 def excused(kind, word, version, text):
     return (kind == "table" and "cannot be read" in text or
-            "has a copied flag and no table" in text or
+            kind == "l1" and word & 0xfffffffffffe00 == 0 or
             "is a table and data" in text or
             version == 2 and "version 2 has no zero cluster" in text)
 
@@ -173,17 +177,76 @@ python3 flip.py "$cat" "${FLIPS:-12}" v3.qcow2 v2.qcow2 c512.qcow2 zlib.qcow2 \
 note "$(< flips)"
 
 # --- cut off -------------------------------------------------------------------
+# Exactly what is missing, but where the counts are lost too (bits64, c512), and
+# of compressed data to the sector.
 for name in v3 v2 zlib c512 snapshots bits64; do
   size=$(stat -c %s $name.qcow2)
   for gone in 1 511 4097 70001 300000; do
     head -c $((size - gone)) $name.qcow2 > cut.qcow2
     "$cat" --check cut.qcow2 > found
-    # The end of compressed data is known to the sector.
-    if grep -q "^cut.qcow2 is cut off: $gone bytes are missing" found; then
-      continue
-    fi
-    [ $name = zlib ] || [ $gone -gt 512 ] && [ $name != v3 ] ||
-      fail "$name without $gone bytes: $(< found)"
-    note "$name without $gone bytes: $(grep 'is cut off' found || echo complete)"
+    grep -q "^cut.qcow2 is cut off: $gone bytes are missing" found && continue
+    said=$(sed -n 's/^cut.qcow2 is cut off: \([0-9]*\) .*/\1/p' found)
+    case $name-$gone in
+    zlib-1 | zlib-511) assert_equal "$name-$gone" "$said" "" ;;
+    zlib-*) [ $((gone - said)) -lt 512 ] || fail "$name-$gone: $said" ;;
+    c512-300000) [ "$said" -gt 270000 ] || fail "$name-$gone: $said" ;;
+    *) fail "$name without $gone bytes: $(< found)" ;;
+    esac
   done
 done
+
+# --- a short last cluster --------------------------------------------------------
+# reads_as_qemu IMAGE: its contents are those that qemu-img reads.
+reads_as_qemu ()
+{
+  qemu-img convert -O raw "$1" want.raw
+  "$cat" "$1" > got.raw || fail "$1: not read"
+  cmp want.raw got.raw || fail "$1: contents differ"
+  assert_equal "$1" "$(ours "$1")" "0 0"
+}
+# is_cut_off IMAGE: there is an error, not zeros.
+is_cut_off ()
+{
+  "$cat" "$1" > got.raw 2> said && fail "$1: was read"
+  grep -q "is cut off by the end of the file" said || fail "$1: $(< said)"
+  "$cat" --check "$1" | grep -q "$1 is cut off: " || fail "$1: not found"
+}
+for options in compat=1.1 compat=0.10 cluster_size=4k refcount_bits=1; do
+  qemu-img create -q -f qcow2 -o $options short.qcow2 1M
+  qemu-io -c "write -P 3 0 512" short.qcow2 > io.log
+  cp short.qcow2 more.qcow2
+  size=$(stat -c %s short.qcow2)
+  cluster=$("$cat" --info short.qcow2 | sed -n 's/^cluster_size=//p')
+  truncate -s $((size - cluster + 1024)) short.qcow2
+  reads_as_qemu short.qcow2
+  truncate -s $((size - cluster + 1023)) short.qcow2
+  is_cut_off short.qcow2
+  # Something lies behind it.
+  qemu-io -c "write -P 4 512k 512" more.qcow2 > io.log
+  truncate -s $((size - cluster + 1024)) more.qcow2
+  is_cut_off more.qcow2
+done
+# The counts know nothing of it; a table does.
+qemu-img create -q -f qcow2 -o lazy_refcounts=on lazy.qcow2 1M
+{ qemu-io -c "write -P 3 0 512" -c "write -P 4 512k 512" -c flush -c abort \
+  lazy.qcow2; } > io.log 2>&1 || true
+truncate -s $((5 * 65536 + 1024)) lazy.qcow2
+is_cut_off lazy.qcow2
+# The end of the disk is the end of the last cluster.
+for size in 1049088 1050112; do
+  qemu-img create -q -f qcow2 disk-end.qcow2 $size
+  qemu-io -c "write -P 5 1048576 512" disk-end.qcow2 > io.log
+  truncate -s $((5 * 65536 + size - 1048576)) disk-end.qcow2
+  reads_as_qemu disk-end.qcow2
+done
+note "ends of files: as they should be"
+
+# --- a bad snapshot table ------------------------------------------------------
+# It makes the snapshots unknown, and nothing else.
+cp snapshots.qcow2 bad.qcow2
+printf '\377\377\377' | dd of=bad.qcow2 bs=1 seek=65 conv=notrunc status=none
+"$XRAYFS" cat bad.qcow2 image/version image/cluster_size image/snapshots \
+  > rows || fail "$(< rows)"
+assert_equal "rows" "$(xargs < rows)" "3 4096 unknown"
+"$cat" --check bad.qcow2 | grep -q "^snapshot table: snapshot 0: read at" ||
+  fail "$("$cat" --check bad.qcow2)"

@@ -117,6 +117,16 @@ qemu-img create -q -f qcow2 \
 rm -f /dev/shm/xrayfs-test.$$
 refused in/shm.qcow2 "a device is refused"
 
+# An empty file is a disk of no bytes if it is said to be raw, else no image.
+: > in/nothing.raw
+make in/on-nothing.qcow2 nothing.raw -F raw
+opened in/on-nothing.qcow2
+assert_equal "on an empty file" "$(stat -c %s got.raw)" 1048576
+cmp -n 1048576 got.raw /dev/zero || fail "an empty backing file is not zeros"
+assert_equal "check" "$("$cat" --check in/on-nothing.qcow2 | head -1)" errors=0
+"$cat" in/nothing.raw 2> said && fail "an empty image was opened"
+grep -q "the file is empty" said || fail "said $(< said)"
+
 # --- where else references may lead ------------------------------------------------
 mkdir more
 qemu-img create -q -f raw more/extra.raw 1M

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -105,12 +106,14 @@ static int
 show (struct block_env *env, const char *path, bool disk, struct err *e)
 {
   CLEANUP_BLOCK struct block *b = NULL;
+  CLEANUP_FREE char *copy = strdup (path), *copy2 = strdup (path);
   struct block *file;
   int fd = open (path, O_RDONLY | O_CLOEXEC), rc;
 
-  if (fd == -1)
+  if (fd == -1 || !copy || !copy2)
     return err_sys (e, errno, "%s", path);
-  if (block_file_open (env, fd, path, &file, e) == -1 ||
+  env->dir_fd = open (dirname (copy), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (block_file_open (env, fd, basename (copy2), &file, e) == -1 ||
       block_format_open (file, NULL, &b, e) == -1)
     return -1;
   printf ("format=%s\n", b->ops->name);
@@ -121,7 +124,7 @@ show (struct block_env *env, const char *path, bool disk, struct err *e)
 int
 main (int argc, char **argv)
 {
-  struct block_env env = { .dir_fd = AT_FDCWD };
+  struct block_env env = { .dir_fd = -1 };
   struct err e = { 0 };
   bool disk = argc == 3 && !strcmp (argv[1], "-d");
   int rc;

@@ -58,12 +58,14 @@ qemu-img bitmap --add -g 512 bitmaps.qcow2 b0
 qemu-io -c "write -P 7 0 100k" bitmaps.qcow2 > io.log
 qemu-img create -q -f qcow2 -b v3.qcow2 -F qcow2 overlay.qcow2
 qemu-io -c "write -P 7 0 100k" overlay.qcow2 > io.log
+# On a busy machine qemu cannot always tell how long a key may take.
 qemu-img create -q --object secret,id=s,data=abc -f qcow2 \
-  -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 \
-  luks.qcow2 1M
+  -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=100 \
+  luks.qcow2 1M || rm -f luks.qcow2
 qemu-img create -q --object secret,id=s,data=abc -f luks \
-  -o key-secret=s,iter-time=10 small.luks 64k
+  -o key-secret=s,iter-time=100 small.luks 64k || rm -f small.luks
 
+shopt -s nullglob
 images=(disk.raw ./*.qcow2 ./*.vhd ./*.vhdx ./*.vmdk ./*.vdi ./*.qcow ./*.qed
   ./*.hdd ./*.luks)
 [ $# -eq 0 ] || images=("$@")
