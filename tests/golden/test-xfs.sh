@@ -20,7 +20,7 @@ make ()
   rm -f "$img"
   truncate -s "$size" "$img" 2> "$tmp/log" || return 1
   mkfs.xfs -q -f "$@" "$img" > "$tmp/log" 2>&1 || return 1
-  [ -z "$incompat" ] || python3 "$srcdir/tests/golden/xfs-incompat.py" "$img" "$incompat"
+  [ -z "$incompat" ] || python3 "$srcdir/tests/golden/xfs_image.py" incompat "$img" "$incompat"
   mount -o loop,nouuid "$img" "$mnt" 2> "$tmp/log" || return 1
   LARGE=$large python3 "$srcdir/tests/golden/torture-tree.py" "$mnt" "$block" \
     2> "$tmp/left-out" || fail "no tree: $(tail -n 3 "$tmp/left-out")"
