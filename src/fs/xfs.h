@@ -30,7 +30,6 @@ enum xfs_format { XFS_DEV, XFS_LOCAL, XFS_EXTENTS, XFS_BTREE };
 
 /* sb_versionnum, version 4 (XADS 13.1) */
 enum {
-  XFS_V_LOGV2 = 0x0400,
   XFS_V_DIRV2 = 0x2000,
   XFS_V_ASCII_CI = 0x4000,
   XFS_V_MORE = 0x8000
@@ -71,7 +70,8 @@ struct xfs_super {
   unsigned block_log, inode_log; /* inode_log: of an inode's bytes */
   unsigned ag_block_log, inodes_per_block_log;
   uint32_t ag_blocks, ag_count;
-  uint64_t blocks; /* blocks * block_size <= INT64_MAX */
+  uint64_t blocks;  /* blocks * block_size <= INT64_MAX */
+  uint64_t present; /* of them on the partition: nothing has more to read */
   uint64_t rt_blocks;
   uint64_t root, log_start;
   uint32_t log_blocks;

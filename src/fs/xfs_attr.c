@@ -30,6 +30,7 @@ enum {
 struct giver {
   fs_xattr_fn fn;
   void *arg;
+  uint64_t left; /* bytes that values of their own may still have */
 };
 
 /* One attribute as stored. */
@@ -117,7 +118,7 @@ convert_acl (const char *p, size_t len, struct buf *ret, struct err *e)
 
 /* Linux gives them under both names. */
 static int
-give_acl (const struct giver *g, const struct attr *a, const char *value,
+give_acl (struct giver *g, const struct attr *a, const char *value,
           struct err *e)
 {
   static const char *const names[][2] = {
@@ -149,7 +150,7 @@ prefix_of (unsigned flags)
 }
 
 static int
-give_value (const struct giver *g, const struct attr *a, const char *value,
+give_value (struct giver *g, const struct attr *a, const char *value,
             struct err *e)
 {
   CLEANUP_BUF struct buf name = { 0 };
@@ -168,7 +169,7 @@ give_value (const struct giver *g, const struct attr *a, const char *value,
 
 /* 0, 1 to stop, or -1. */
 static int
-give (struct xfs *x, struct xfs_node *n, const struct giver *g,
+give (struct xfs *x, struct xfs_node *n, struct giver *g,
       const struct attr *a, struct err *e)
 {
   CLEANUP_FREE char *remote = NULL;
@@ -179,6 +180,9 @@ give (struct xfs *x, struct xfs_node *n, const struct giver *g,
     return give_value (g, a, a->value, e);
   if (a->len > MAX_VALUE)
     return bad_attr (e, "value is too long");
+  if (a->len > g->left)
+    return bad_attr (e, "larger than the filesystem");
+  g->left -= a->len;
   remote = malloc (a->len ? a->len : 1);
   if (!remote)
     return err_set (e, ENOMEM, "out of memory");
@@ -190,8 +194,7 @@ give (struct xfs *x, struct xfs_node *n, const struct giver *g,
 /* --- in the inode (XADS 20.1) ----------------------------------------- */
 
 static int
-each_short (struct xfs *x, struct xfs_node *n, const struct giver *g,
-            struct err *e)
+each_short (struct xfs *x, struct xfs_node *n, struct giver *g, struct err *e)
 {
   const struct xfs_fork *f = &n->forks[XFS_ATTR_FORK];
   size_t end = load_be16 (f->data), at = 4;
@@ -256,8 +259,8 @@ parse_remote (const char *p, size_t left, struct attr *ret, struct err *e)
 }
 
 static int
-give_entry (struct xfs *x, struct xfs_node *n, const struct giver *g,
-            unsigned i, struct err *e)
+give_entry (struct xfs *x, struct xfs_node *n, struct giver *g, unsigned i,
+            struct err *e)
 {
   const char *entry = x->leaf_block + leaf_header (x) + (size_t) i * 8;
   size_t at = load_be16 (entry + 4), size = x->sb.block_size;
@@ -274,7 +277,7 @@ give_entry (struct xfs *x, struct xfs_node *n, const struct giver *g,
 }
 
 static int
-each_in_leaf (struct xfs *x, struct xfs_node *n, const struct giver *g,
+each_in_leaf (struct xfs *x, struct xfs_node *n, struct giver *g,
               struct err *e)
 {
   unsigned count = load_be16 (x->leaf_block + xfs_da_info_size (x));
@@ -287,24 +290,25 @@ each_in_leaf (struct xfs *x, struct xfs_node *n, const struct giver *g,
   return r;
 }
 
-/* From the first leaf on, as they follow each other; there cannot be more
- * than the inode has blocks. */
+/* From the first leaf on, as they follow each other.  A circle comes back to
+ * the leaf that is remembered, which is always one of the later half. */
 static int
-each_leaf (struct xfs *x, struct xfs_node *n, const struct giver *g,
-           struct err *e)
+each_leaf (struct xfs *x, struct xfs_node *n, struct giver *g, struct err *e)
 {
-  uint64_t lblk = 0, most = MIN (n->blocks, x->sb.blocks);
+  uint64_t lblk = 0, remembered = 0, seen = 0;
   size_t size = x->sb.block_size;
   int r = xfs_da_leaf (x, n, XFS_ATTR_FORK, &lblk, 0, x->leaf_block, size, e);
 
-  for (uint64_t seen = 1; r == 0; seen++) {
+  while (r == 0) {
     if (xfs_da_magic (x, x->leaf_block) != XFS_ATTR_LEAF)
       return bad_attr (e, "wrong magic");
+    if (is_power_of_2 (++seen))
+      remembered = lblk;
     r = each_in_leaf (x, n, g, e);
     lblk = xfs_da_next (x->leaf_block);
     if (r != 0 || lblk == 0)
       return r;
-    if (seen >= most)
+    if (lblk == remembered)
       return bad_attr (e, "leaves in a circle");
     r = xfs_read_fork (x, XFS_DA, n, XFS_ATTR_FORK, lblk, size, x->leaf_block,
                        e);
@@ -317,7 +321,7 @@ xfs_xattrs (struct fs *fs, uint64_t ino, fs_xattr_fn fn, void *arg,
             struct err *e)
 {
   struct xfs *x = fs->priv;
-  struct giver g = { fn, arg };
+  struct giver g = { fn, arg, x->sb.present << x->sb.block_log };
   const struct xfs_fork *f;
   struct xfs_node *n;
   int r;

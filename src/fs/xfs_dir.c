@@ -258,7 +258,7 @@ scan_blocks (struct xfs *x, struct xfs_node *n, entry_fn fn, void *arg,
     if (hole > 0)
       continue;
     seen += per;
-    if (seen > x->sb.blocks)
+    if (seen > x->sb.present)
       return err_set (e, EIO, "directory is larger than the filesystem");
     r = scan_block (x, n, lblk, fn, arg, e);
     if (r != 0)

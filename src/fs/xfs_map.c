@@ -92,8 +92,6 @@ key_at (const struct index *t, unsigned i)
 static int
 check_keys (const struct index *t, struct err *e)
 {
-  if (t->n == 0)
-    return bad_tree (e, "index without entries");
   for (unsigned i = 0; i < t->n; i++)
     if (key_at (t, i) >= t->end ||
         key_at (t, i) < (i ? key_at (t, i - 1) + 1 : t->first))
@@ -136,6 +134,8 @@ read_block (struct xfs *x, struct xfs_node *n, struct xfs_fork *f,
                     fsblock);
   if (load_be16 (f->leaf + 4) != level)
     return bad_tree (e, "block of another level");
+  if (load_be16 (f->leaf + 6) == 0)
+    return bad_tree (e, "block without entries");
   if (load_be16 (f->leaf + 6) >
       (x->sb.block_size - (xfs_is_v5 (x) ? NODE_V5 : NODE_V4)) / RECORD)
     return bad_tree (e, "too many entries");

@@ -165,6 +165,7 @@ xfs_super_read (struct xfs *x, struct err *e)
       parse_features (&x->sb, p, e) == -1 ||
       parse_groups (&x->sb, p, e) == -1 || parse_rest (&x->sb, p, e) == -1)
     return -1;
+  x->sb.present = MIN (x->sb.blocks, x->block->size >> x->sb.block_log);
   return xfs_check_inode (x, x->sb.root, e) == -1
              ? err_in (e, "superblock: root directory")
              : 0;

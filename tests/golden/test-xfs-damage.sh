@@ -31,6 +31,10 @@ for seed in v5 v5-small; do
   cmp "$tmp/wanted" "$tmp/ours" || fail "$seed: index"
 done
 
+fresh v5
+change circle "$img"
+timeout 20 "$walk" -t xfs "$img" | grep -a -q 'leaves\\x20in\\x20a\\x20circle' || fail "circle"
+
 # Each prefix of an image: errors, and what is shown is as it was.
 for seed in v5-small v4; do
   fresh "$seed"

@@ -4,7 +4,8 @@
   xfs_image.py incompat IMAGE BITS   sets incompatible features
   xfs_image.py expand SEED IMAGE     makes a fuzzer's sparse seed an image
   xfs_image.py damage IMAGE WALK     damages each block of metadata in turn
-  xfs_image.py index IMAGE           damages the indices of directories"""
+  xfs_image.py index IMAGE           damages the indices of directories
+  xfs_image.py circle IMAGE          leaves of attributes in a circle"""
 import struct
 import subprocess
 import sys
@@ -129,6 +130,15 @@ def index(path):
             n += 1
     save(path, data)
     print(n)
+
+
+def circle(path):
+    data = load(path)
+    for at, block in metadata(data):
+        if number(data, at + 8, 2) == 0x3bee and number(data, at + 4, 4):
+            data[at:at + 4] = data[at + 4:at + 8]
+            put_crc(data, at, block, 12)
+    save(path, data)
 
 
 globals()[sys.argv[1]](*sys.argv[2:])
