@@ -33,7 +33,7 @@ xfs_stat (struct fs *fs, uint64_t ino, struct fs_stat *ret, struct err *e)
   return 0;
 }
 
-/* --- symbolic links (XADS 21) ----------------------------------------- */
+/* --- symbolic links (XADS, Symbolic Links) --------------------------- */
 
 static int
 check_symlink (const char *p, size_t done, size_t here, struct err *e)

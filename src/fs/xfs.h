@@ -1,12 +1,12 @@
 /* xrayfs: XFS: what the driver's files share
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * An own reader of "XFS Algorithms & Data Structures" (3rd edition), called
- * XADS in the comments: versions 4 and 5 of the format, directories of
- * version 2.  Everything but the log's checksums is big-endian; checksums
- * (version 5) are CRC-32C, little-endian.
+ * An own reader, after "XFS Algorithms & Data Structures", called XADS in the
+ * comments, which name its chapters: versions 4 and 5 of the format,
+ * directories of version 2.  Everything but the log's checksums is
+ * big-endian; checksums (version 5) are CRC-32C, little-endian.
  *
- * Words: a block number in the filesystem (fsblock, XADS 6) has the number
+ * Words: a block number in the filesystem (fsblock) has the number
  * of its allocation group (AG) in the high bits and the block within it in
  * the low agblklog bits; an inode number has the inode within the block below
  * that.  A block number in a file is called lblk.
@@ -22,18 +22,14 @@
  * (2 KiB at most) and a block for each fork. */
 #define XFS_NODES 32
 
-/* File offsets in extents have 54 bits (XADS 17.1). */
+/* File offsets in extents have 54 bits (XADS, Data Extents). */
 #define XFS_MAX_LBLK (UINT64_C (1) << 54)
 
-/* di_format (XADS 14.1) */
+/* di_format (XADS, On-disk Inode) */
 enum xfs_format { XFS_DEV, XFS_LOCAL, XFS_EXTENTS, XFS_BTREE };
 
-/* sb_versionnum, version 4 (XADS 13.1) */
-enum {
-  XFS_V_DIRV2 = 0x2000,
-  XFS_V_ASCII_CI = 0x4000,
-  XFS_V_MORE = 0x8000
-};
+/* sb_versionnum, version 4 (XADS, Superblocks) */
+enum { XFS_V_DIRV2 = 0x2000, XFS_V_ASCII_CI = 0x4000, XFS_V_MORE = 0x8000 };
 /* sb_features2 */
 enum {
   XFS_V2_LAZY_COUNT = 0x02,
@@ -108,7 +104,8 @@ struct xfs_node {
   struct xfs_fork forks[2]; /* attributes: data is NULL if there are none */
 };
 
-/* Kinds of metadata that tell what they are in version 5 (XADS 7). */
+/* Kinds of metadata that tell what they are in version 5 (XADS,
+ * Self-Describing Metadata). */
 enum xfs_kind {
   XFS_BMAP,
   XFS_DIR,

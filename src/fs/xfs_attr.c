@@ -1,9 +1,9 @@
 /* xrayfs: XFS: extended attributes
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * XADS 20.  They lie in the inode, or in the leaves of a tree in the
- * attribute fork; values that are too long for a leaf have blocks of their
- * own in the fork.
+ * XADS, Extended Attributes.  They lie in the inode, or in the leaves of a
+ * tree in the attribute fork; values that are too long for a leaf have blocks
+ * of their own in the fork.
  */
 #include <endian.h>
 #include <inttypes.h>
@@ -49,7 +49,7 @@ bad_attr (struct err *e, const char *what)
   return err_set (e, EIO, "extended attributes: %s", what);
 }
 
-/* --- values in blocks of their own (XADS 20.5) ------------------------ */
+/* --- values in blocks of their own ----------------------------------- */
 
 static int
 check_remote (const char *p, size_t done, size_t here, struct err *e)
@@ -191,7 +191,7 @@ give (struct xfs *x, struct xfs_node *n, struct giver *g,
   return give_value (g, a, remote, e);
 }
 
-/* --- in the inode (XADS 20.1) ----------------------------------------- */
+/* --- in the inode ---------------------------------------------------- */
 
 static int
 each_short (struct xfs *x, struct xfs_node *n, struct giver *g, struct err *e)
@@ -222,7 +222,7 @@ each_short (struct xfs *x, struct xfs_node *n, struct giver *g, struct err *e)
   return r;
 }
 
-/* --- leaves (XADS 20.3) ----------------------------------------------- */
+/* --- leaves ---------------------------------------------------------- */
 
 static size_t
 leaf_header (const struct xfs *x)

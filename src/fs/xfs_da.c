@@ -1,7 +1,7 @@
 /* xrayfs: XFS: the B+trees of hashes that index directories and attributes
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * XADS 19.3 (node directories) and 20.4 (node attributes): the blocks of a
+ * XADS, Variable Length Record B+trees: the blocks of a
  * tree lie in the file that it indexes, and point at each other with block
  * numbers of that file.  A block is as large as a directory block, or one
  * block for attributes.
@@ -27,7 +27,7 @@ xfs_da_hash (const char *name, size_t len)
   return hash;
 }
 
-/* --- headers: forw, back, magic; version 5: and what it is ------------ */
+/* --- headers: forw, back, magic; version 5: and what it is ----------- */
 
 size_t
 xfs_da_info_size (const struct xfs *x)

@@ -1,11 +1,11 @@
 /* xrayfs: XFS: directories
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * XADS 19.  Small ones lie in the inode.  Others have blocks of entries from
- * the start of the file, and from 32 GiB on an index by hash, which a
- * directory of one block has at the end of that block instead.  A lookup
- * asks the index first, and believes it only when it finds the name: "not
- * there" is said after every entry was seen.
+ * XADS, Directories.  Small ones lie in the inode.  Others have blocks of
+ * entries from the start of the file, and from 32 GiB on an index by hash,
+ * which a directory of one block has at the end of that block instead.  A
+ * lookup asks the index first, and believes it only when it finds the name:
+ * "not there" is said after every entry was seen.
  */
 #include <dirent.h>
 #include <inttypes.h>
@@ -55,7 +55,7 @@ bad_entry (struct err *e, size_t at)
   return err_set (e, EIO, "bad directory entry at byte %zu of its block", at);
 }
 
-/* --- in the inode (XADS 19.1) ----------------------------------------- */
+/* --- in the inode ---------------------------------------------------- */
 
 /* Length, offset, name, type, inode of 4 or 8 bytes. */
 static int
@@ -102,7 +102,7 @@ scan_short (const struct xfs *x, const struct xfs_node *n, entry_fn fn,
   return 0;
 }
 
-/* --- blocks of entries (XADS 19.2) ------------------------------------ */
+/* --- blocks of entries ----------------------------------------------- */
 
 static size_t
 header_size (const struct xfs *x)
@@ -362,7 +362,7 @@ match_entry (void *arg, const char *name, size_t len, uint64_t ino,
   return 1;
 }
 
-/* --- the index (XADS 19.2.3): a hash, and where the entry lies -------- */
+/* --- the index: a hash, and where the entry lies --------------------- */
 
 struct index {
   const char *entries;

@@ -1,8 +1,9 @@
 /* xrayfs: XFS: inodes
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * XADS 14.  The core is 100 bytes, or 176 in version 3; the forks share the
- * rest, the "literal area": attributes begin at di_forkoff * 8 in it.
+ * XADS, On-disk Inode.  The core is 100 bytes, or 176 in version 3; the forks
+ * share the rest, the "literal area": attributes begin at di_forkoff * 8 in
+ * it.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -84,7 +85,7 @@ parse_fork (struct xfs_node *n, unsigned which, unsigned format,
   return 0;
 }
 
-/* The counters' places depend on nrext64 (XADS 14.1). */
+/* The counters' places depend on nrext64. */
 static void
 parse_counters (const struct xfs *x, struct xfs_node *n)
 {

@@ -27,7 +27,7 @@ group_blocks (const struct xfs *x, uint64_t group)
 }
 
 /* A group begins with four sectors of headers: superblock, AGF, AGI and AGFL
- * (XADS 13). */
+ * (XADS, Allocation Groups). */
 static bool
 within_group (const struct xfs *x, uint64_t group, uint64_t block,
               uint64_t count)

@@ -1,11 +1,12 @@
 /* xrayfs: XFS: does the log wait to be replayed?
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * XADS 16.  The log is a ring of sectors of 512 bytes, each of which begins
- * with the number of the round that wrote it (its cycle); a record begins
- * with a header.  The head is where the cycle drops.  The log is clean if the
- * record before the head is that of an unmount and nothing else: then the
- * tail is the head.  What cannot be told apart from a crash is called one.
+ * XADS, Journaling Log.  The log is a ring of sectors of 512 bytes, each of
+ * which begins with the number of the round that wrote it (its cycle); a
+ * record begins with a header.  The head is where the cycle drops.  The log
+ * is clean if the record before the head is that of an unmount and nothing
+ * else: then the tail is the head.  What cannot be told apart from a crash is
+ * called one.
  */
 #include <inttypes.h>
 

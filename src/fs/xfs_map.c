@@ -1,10 +1,10 @@
 /* xrayfs: XFS: where the blocks of a file lie
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * XADS 17: a fork is a list of extents in the inode, or the root of a B+tree
- * of them.  A list that is out of order, or reaches out of the range that the
- * tree has for it, is an error, never a hole.  The list found last is kept,
- * so that reading a file through descends once per leaf.
+ * XADS, Data Extents: a fork is a list of extents in the inode, or the root
+ * of a B+tree of them.  A list that is out of order, or reaches out of the
+ * range that the tree has for it, is an error, never a hole.  The list found
+ * last is kept, so that reading a file through descends once per leaf.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -26,7 +26,7 @@ bad_tree (struct err *e, const char *what)
   return err_set (e, EIO, "extent tree: %s", what);
 }
 
-/* --- records: 1 bit unwritten, 54 offset, 52 block, 21 count ---------- */
+/* --- records: 1 bit unwritten, 54 offset, 52 block, 21 count --------- */
 
 struct record {
   uint64_t first, fsblock, count;

@@ -1,7 +1,7 @@
 /* xrayfs: XFS: the superblock
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * XADS 13.1, checked as the kernel checks it when it mounts.
+ * XADS, Superblocks; checked as the kernel checks it when it mounts.
  */
 #include <inttypes.h>
 #include <string.h>
