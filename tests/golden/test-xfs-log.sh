@@ -67,8 +67,15 @@ lives ()
 
 lives default
 lives stripe -l su=64k
+lives wide -l su=256k
 lives sector -s size=4k
 lives small -l size=10m --unsupported
+
+# A log that is somewhere else.
+rm -f "$img"
+truncate -s 320M "$img" "$tmp/log-device"
+mkfs.xfs -q -f -l "logdev=$tmp/log-device,size=64m" "$img" || fail "external log"
+state external "$img" unknown
 
 # So often around the ring that the head is everywhere in it.
 rm -f "$img"

@@ -3,7 +3,7 @@
 # listing through src/fs as through the kernel.
 . "${srcdir:-.}/tests/functions.sh"
 takes_long
-requires mkfs.xfs xfs_db losetup python3 mount
+requires mkfs.xfs xfs_admin xfs_db losetup python3 mount
 [ "$(id -u)" = 0 ] || skip "only root can mount"
 
 walk=$(tool fs-walk)
@@ -61,6 +61,18 @@ check ()
   tested=yes
 }
 
+# Metadata keeps the first UUID when the filesystem is given another.
+change_uuid ()
+{
+  make 400M 4096 300 300 || return 0
+  xfs_admin -U generate "$img" > /dev/null
+  kernel_listing
+  "$walk" -l -t xfs "$img" > "$tmp/ours" || fail "uuid: $(grep -a -m 3 error "$tmp/ours")"
+  cmp "$tmp/kernel" "$tmp/ours" || fail "uuid"
+  [[ $("$walk" --info -t xfs "$img") = *meta-uuid* ]] || fail "uuid: not changed"
+  note "uuid: $(wc -l < "$tmp/ours") files"
+}
+
 tested='' incompat=''
 # name, size, block size, entries of the large directory, how many, options
 check default 400M 4096 20000 3000
@@ -78,6 +90,7 @@ check sector-4k 400M 4096 1000 1000 -s size=4k
 check agcount 2G 4096 1000 1000 -d agcount=13
 check inode64 8T 4096 500 300 -l size=64m
 check ascii-ci 400M 4096 500 300 -n version=ci
+change_uuid
 # What mkfs.xfs of Debian 12 cannot: exchange and parent.
 incompat=0xc0
 check parent 400M 4096 500 300
