@@ -85,7 +85,7 @@ mkfs.xfs -q -f --unsupported -d agcount=2 -b size=1k -l size=5m "$img" 2> "$tmp/
 for i in {1..30}; do
   mount -o loop "$img" "$mnt" 2> /dev/null || skip "no small filesystems here"
   churn "$((i % 2))"
-  rm -r "$mnt/$((i % 2))"
+  rm -r "${mnt:?}/$((i % 2))"
   sync
   cp --sparse=always "$img" "$tmp/copy"
   state "around $i: in use" "$tmp/copy" needs-recovery

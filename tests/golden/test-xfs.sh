@@ -37,6 +37,7 @@ kernel_listing ()
 }
 
 # What fs_info says is what the superblock has.
+# shellcheck disable=SC2154
 check_info ()
 {
   eval "$(xfs_db -r -c 'sb 0' -c 'p dblocks blocksize fdblocks icount ifree' "$img" | tr -d ' ')"
