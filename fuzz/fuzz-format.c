@@ -5,13 +5,13 @@
  * references are refused, and the cache starts empty, so that a crash
  * replays.
  *
- * An input that starts with "SPRS" is a sparse image, so that images with
- * large clusters can have small seeds: records of a 32 bit offset, a 16 bit
- * length (both big-endian) and so many bytes.
+ * An input may be a sparse image (tests/sparse.h), so that images with large
+ * clusters can have small seeds.
  */
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../tests/sparse.h"
 #include "base/bytes.h"
 #include "block/block.h"
 #include "block/cache.h"
@@ -60,24 +60,6 @@ walk (struct block *b, char *buf)
   read_some (b, buf, b->size - MIN (b->size, 513));
 }
 
-/* The image that the records describe, to be freed. */
-static uint8_t *
-expand (const uint8_t *data, size_t size, size_t *ret_size)
-{
-  uint8_t *image = calloc (1, SPARSE_MAX);
-  size_t end = 0, off, len;
-
-  for (size_t i = 4; image && size - i >= 6; i += 6 + len) {
-    off = load_be32 (data + i) % SPARSE_MAX;
-    len = MIN (load_be16 (data + i + 4), size - i - 6);
-    len = MIN (len, SPARSE_MAX - off);
-    memcpy (image + off, data + i + 6, len);
-    end = MAX (end, off + len);
-  }
-  *ret_size = end;
-  return image;
-}
-
 static void
 try_image (struct block_env *env, const uint8_t *data, size_t size)
 {
@@ -108,8 +90,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   struct block_env env = { .dir_fd = -1, .cache = cache_new (1 * MiB) };
   CLEANUP_FREE uint8_t *image = NULL;
 
-  if (size >= 4 && !memcmp (data, "SPRS", 4) &&
-      (image = expand (data, size, &size))) {
+  if (is_sparse (data, size) &&
+      (image = sparse_expand (data, size, SPARSE_MAX, &size))) {
     FUZZ_PREPARE (image, size);
     data = image;
   }

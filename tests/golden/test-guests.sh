@@ -386,9 +386,11 @@ open(sys.argv[1], "wb").write(bytes(512) + label + bytes(4096))
 END
 ' LVM2_member
 fi
-if command -v mkfs.xfs > /dev/null; then
+# XFS with a feature of the future.
+if command -v mkfs.xfs > /dev/null && command -v python3 > /dev/null; then
   beside xfs 'rm -f "$tmp/other"; truncate -s 391M "$tmp/other"
-    mkfs.xfs -q "$tmp/other"' xfs
+    mkfs.xfs -q "$tmp/other"
+    python3 "$srcdir/tests/golden/xfs_image.py" incompat "$tmp/other" 0x8000' xfs
 fi
 if command -v mkfs.ntfs > /dev/null; then
   beside ntfs 'rm -f "$tmp/other"; truncate -s 391M "$tmp/other"

@@ -72,8 +72,8 @@ s = socket.socket(socket.AF_UNIX)
 s.bind("socket")
 for i, (major, minor) in enumerate(((1, 3), (255, 255), (259, 70000),
                                     (4095, 1048575), (0, 0))):
-    os.mknod("char-%d" % i, stat.S_IFCHR | 0o600, os.makedev(major, minor))
-    os.mknod("block-%d" % i, stat.S_IFBLK | 0o600, os.makedev(major, minor))
+    for name, kind in (("char-%d", stat.S_IFCHR), ("block-%d", stat.S_IFBLK)):
+        attempt(os.mknod, name % i, kind | 0o600, os.makedev(major, minor))
 write("owner", b"x")
 os.chown("owner", 100000, 4000000000)
 write("setuid", b"x")

@@ -1,17 +1,33 @@
-/* xrayfs: fuzz target: an ext filesystem in memory, mounted and walked
+/* xrayfs: fuzz target: a filesystem in memory, mounted and walked
  * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One program for each type: FS_TYPE.  An input may be a sparse image
+ * (tests/sparse.h).
  */
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../tests/sparse.h"
 #include "base/bytes.h"
 #include "block/cache.h"
 #include "fs/fs.h"
 
 #define MAX_FILES   256
 #define MAX_EXTENTS 64
+#ifndef SPARSE_MAX
+#define SPARSE_MAX (1 * MiB)
+#endif
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
+
+/* Filesystems with checksums: what the fuzzer cannot guess is made right in a
+ * sparse image, whose records are DATA. */
+#ifdef FUZZ_PREPARE
+void FUZZ_PREPARE (uint8_t *image, size_t image_size, const uint8_t *data,
+                   size_t size);
+#else
+#define FUZZ_PREPARE(image, image_size, data, size)
+#endif
 
 /* What is to be looked at: the inodes met so far. */
 struct walk {
@@ -100,8 +116,8 @@ walk (struct fs *fs)
     look_at (&w, w.todo[i]);
 }
 
-int
-LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+static void
+try_image (const uint8_t *data, size_t size)
 {
   struct block_env env = { .dir_fd = -1, .cache = cache_new (256 * KiB) };
   CLEANUP_BLOCK struct block *b = NULL;
@@ -109,11 +125,25 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   struct err e;
 
   if (env.cache && block_mem_open (&env, data, size, &b, &e) == 0 &&
-      fs_mount (b, "ext4", &fs, &e) == 0)
+      fs_mount (b, FS_TYPE, &fs, &e) == 0)
     walk (fs);
   fs_unmount (fs);
   block_close (b);
   b = NULL;
   cache_free (env.cache);
+}
+
+int
+LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+  CLEANUP_FREE uint8_t *image = NULL;
+  size_t image_size = 0;
+
+  if (!is_sparse (data, size))
+    try_image (data, size);
+  else if ((image = sparse_expand (data, size, SPARSE_MAX, &image_size))) {
+    FUZZ_PREPARE (image, image_size, data, size);
+    try_image (image, image_size);
+  }
   return 0;
 }
