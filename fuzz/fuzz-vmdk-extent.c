@@ -9,7 +9,7 @@
 
 #include "base/bytes.h"
 #include "block/cache.h"
-#include "block/vmdk.h"
+#include "format/vmdk.h"
 
 #define MAX_RUNS  256
 #define READ_SIZE (64 * KiB)

@@ -117,6 +117,9 @@ report_reach (struct block_check *c)
 {
   const struct block_reach *r;
 
+  /* The rest follows from it. */
+  if (c->n_reach)
+    c->first_error[0] = '\0';
   for (size_t i = 0; i < c->n_reach; i++) {
     r = &c->reach[i];
     c->prefix = r->prefix;

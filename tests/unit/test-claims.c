@@ -1,7 +1,7 @@
 /* xrayfs: claims: each unit once, at the edges of words and of the file
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "block/claims.h"
+#include "format/claims.h"
 #include "test.h"
 
 #define N 300

@@ -1,7 +1,7 @@
 /* xrayfs: inflate_exact gives so many bytes, or an error
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "block/inflate.h"
+#include "format/inflate.h"
 
 #include <zlib.h>
 

@@ -2,7 +2,7 @@
 # A room of src/ includes its own headers and those below, never upwards; and nothing below the front knows FUSE or prints.
 . "${srcdir:-.}/tests/functions.sh"
 
-order="base block volume fs inspect policy tree front"
+order="base block format volume fs inspect policy tree front"
 
 for room in $order; do
   above=${order#*"$room"}

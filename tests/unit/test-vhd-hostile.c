@@ -11,7 +11,7 @@
 #include "base/utf16.h"
 #include "block/block.h"
 #include "block/cache.h"
-#include "block/vhd.h"
+#include "format/vhd.h"
 #include "test.h"
 
 #define BLOCK 4096
@@ -61,7 +61,8 @@ static const struct change {
     "version 2 is not" },
   { "BAT at end", 512 + HEADER_TABLE_OFFSET, 8, END, REFUSED, "BAT at" },
   { "BAT cut", 512 + HEADER_TABLE_OFFSET, 8, END - 31, REFUSED, "BAT at" },
-  { "BAT fits", 512 + HEADER_TABLE_OFFSET, 8, END - 32, UNREADABLE, "end of" },
+  { "BAT fits", 512 + HEADER_TABLE_OFFSET, 8, END - 32, UNREADABLE,
+    "end of" },
   { "BAT max", 512 + HEADER_TABLE_OFFSET, 8, UINT64_MAX, REFUSED, "BAT at" },
   { "entries 7", 512 + HEADER_MAX_ENTRIES, 4, 7, REFUSED, "too small" },
   { "entries 0", 512 + HEADER_MAX_ENTRIES, 4, 0, REFUSED, "too small" },
