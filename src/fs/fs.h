@@ -62,6 +62,10 @@ struct fs_ops {
   const char *name;
   const char *const *types; /* libblkid's TYPE values; ends with NULL */
 
+  /* New metadata lie in the log alone for long, and it is not replayed: one
+   * that needs recovery shows its files, and is no ground for an answer. */
+  bool stale_without_log;
+
   /* fs->block is set; sets fs->root and fs->priv. */
   int (*mount) (struct fs *fs, struct err *e);
   /* An absent name is ENOENT. */

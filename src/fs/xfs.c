@@ -282,6 +282,7 @@ static const char *const xfs_types[] = { "xfs", NULL };
 const struct fs_ops xfs_ops = {
   .name = "xfs",
   .types = xfs_types,
+  .stale_without_log = true,
   .mount = xfs_mount,
   .lookup = xfs_lookup,
   .stat = xfs_stat,

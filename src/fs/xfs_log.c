@@ -15,11 +15,10 @@
 
 #define SECTOR 512
 #define MAGIC  0xfeedbabe
-#define HEADER_BYTES                                                         \
-  (32 * KiB) /* of a record, for which a header has room                     \
-              */
-#define MAX_RECORD (256 * KiB)
-#define UNMOUNT    0x20 /* oh_flags */
+/* Of a record, for which one header has room. */
+#define HEADER_BYTES (32 * KiB)
+#define MAX_RECORD   (256 * KiB)
+#define UNMOUNT      0x20 /* oh_flags */
 
 struct log {
   struct xfs *x;

@@ -334,7 +334,7 @@ compose (struct fstab *f, const struct mount_line *m, struct volume *vol)
               m->device);
     return mount_blind (f, m->point, why.msg);
   }
-  fs = volume_fs (vol, e);
+  fs = volume_readable (vol, e) ? volume_fs (vol, e) : NULL;
   if (fs && vfs_mount (&f->guest->vfs, m->point, fs, fs->root, e) == 0)
     return 0;
   if (err_is_transient (e))

@@ -225,10 +225,36 @@ volume_fs_info (struct volume *v, struct err *e)
                                                               : NULL;
 }
 
+/* Could a file be missing that the log has? */
+static bool
+is_up_to_date (struct volume *v, const struct fs *fs, struct err *why)
+{
+  const struct fs_info *i;
+
+  if (!fs->ops->stale_without_log)
+    return true;
+  i = volume_fs_info (v, why);
+  if (!i)
+    return false;
+  if (!strcmp (i->state, "clean"))
+    return true;
+  err_set (
+      why, ENOTSUP,
+      "%s: %s: its log was not replayed (%s), so that what was written last"
+      " cannot be seen; mount and unmount it once, or export it again"
+      " after a shutdown",
+      v->label, fs->ops->name, i->state);
+  return false;
+}
+
 bool
 volume_readable (struct volume *v, struct err *why)
 {
-  if (volume_fs (v, why) || why->code == ENOENT) {
+  const struct fs *fs = volume_fs (v, why);
+
+  if (fs)
+    return is_up_to_date (v, fs, why);
+  if (why->code == ENOENT) {
     err_clear (why);
     return true;
   }

@@ -38,3 +38,21 @@ for path in partitions/1/role os/family os/id os/version os/hostname os/arch \
   note "$path: $wanted"
 done
 assert_equal has_virtio "$("$XRAYFS" cat "$tmp/xfs.img" has_virtio)" yes
+
+# A copy of the disk while it is mounted, as of a running server: what was
+# written last is in the log alone, so nothing is certain.
+mount -o loop "$tmp/root.img" "$tmp/mnt"
+rm "$tmp/mnt/boot"/initrd*
+sync -f "$tmp/mnt"
+cp --sparse=always "$tmp/root.img" "$tmp/copy.img"
+umount "$tmp/mnt"
+dd if="$tmp/copy.img" of="$tmp/xfs.img" bs=1M seek=1 conv=notrunc status=none
+assert_equal "state of the copy" \
+  "$("$XRAYFS" cat "$tmp/xfs.img" partitions/1/fs_state)" needs-recovery
+for path in os/family has_virtio cloud_init import/tencent-cvm-2019/verdict; do
+  assert_equal "$path of the copy" "$("$XRAYFS" cat "$tmp/xfs.img" "$path")" unknown
+done
+"$XRAYFS" cat "$tmp/xfs.img" evidence/os/family | grep -q "log was not replayed (needs-recovery)" ||
+  fail "no reason: $("$XRAYFS" cat "$tmp/xfs.img" evidence/os/family)"
+"$XRAYFS" cat "$tmp/xfs.img" partitions/1/files/etc/fstab > "$tmp/fstab" ||
+  fail "its files cannot be read"
