@@ -73,6 +73,8 @@ fs_mount (struct block *block, const char *type, struct fs **ret,
     fs_unmount (fs);
     return err_in (e, "%s", ops->name);
   }
+  if (!fs->default_root)
+    fs->default_root = fs->root;
   *ret = fs;
   return 0;
 }
@@ -292,6 +294,35 @@ void
 fs_info_free (struct fs_info *i)
 {
   buf_free (&i->features);
+}
+
+int
+fs_check (struct fs *fs, struct block_check *c, struct err *e)
+{
+  int r;
+
+  if (!fs->ops->check)
+    return err_set (e, ENOTSUP, "%s: damage is not looked for",
+                    fs->ops->name);
+  if (lock_fs (fs, e) == -1)
+    return -1;
+  r = fs->ops->check (fs, c, e);
+  pthread_mutex_unlock (&fs->lock);
+  return r == -1 ? err_in (e, "%s", fs->ops->name) : 0;
+}
+
+int
+fs_subvolume (struct fs *fs, uint64_t id, uint64_t *ret, struct err *e)
+{
+  int r;
+
+  if (!fs->ops->subvolume)
+    return err_set (e, ENOTSUP, "%s has no subvolumes", fs->ops->name);
+  if (lock_fs (fs, e) == -1)
+    return -1;
+  r = fs->ops->subvolume (fs, id, ret, e);
+  pthread_mutex_unlock (&fs->lock);
+  return r == -1 && !err_is_absent (e) ? err_in (e, "%s", fs->ops->name) : r;
 }
 
 /* --- file data ------------------------------------------------------- */

@@ -66,7 +66,8 @@ struct fs_ops {
    * that needs recovery shows its files, and is no ground for an answer. */
   bool stale_without_log;
 
-  /* fs->block is set; sets fs->root and fs->priv. */
+  /* fs->block is set; sets fs->root, fs->priv and, where it is another
+   * directory, fs->default_root. */
   int (*mount) (struct fs *fs, struct err *e);
   /* An absent name is ENOENT. */
   int (*lookup) (struct fs *fs, uint64_t dir, const char *name, size_t len,
@@ -89,13 +90,24 @@ struct fs_ops {
   int (*pread) (struct fs *fs, uint64_t ino, void *buf, size_t len,
                 uint64_t off, struct err *e);
   int (*info) (struct fs *fs, struct fs_info *ret, struct err *e);
+  /* Looks for damage, with block_check_error (data are lost, or may be: error
+   * flags, checksums that do not match, sizes beyond the device) and
+   * block_check_note (a copy of the superblock that differs).  Bounded: what
+   * describes the filesystem as a whole, not a full fsck, unless that is
+   * cheap.  May be NULL.  -1: could not look, which is no finding. */
+  int (*check) (struct fs *fs, struct block_check *c, struct err *e);
+  /* Filesystems with subvolumes alone: the inode of the root directory of
+   * subvolume ID (Btrfs: subvolid=).  ENOENT: there is none. */
+  int (*subvolume) (struct fs *fs, uint64_t id, uint64_t *ret, struct err *e);
   void (*unmount) (struct fs *fs); /* also after a failed mount */
 };
 
 struct fs {
   const struct fs_ops *ops;
-  struct block *block; /* borrowed */
-  uint64_t root;       /* inode of the root directory */
+  struct block *block;   /* borrowed */
+  uint64_t root;         /* inode of the root directory: of files/ */
+  uint64_t default_root; /* what a mount without options shows: Btrfs's
+                          * default subvolume; else the same */
   pthread_mutex_t lock;
   void *priv;
 };
@@ -123,6 +135,11 @@ int fs_readlink (struct fs *fs, uint64_t ino, struct buf *ret,
 int fs_xattrs (struct fs *fs, uint64_t ino, fs_xattr_fn fn, void *arg,
                struct err *e) must_check;
 int fs_info (struct fs *fs, struct fs_info *ret, struct err *e) must_check;
+/* Adds what is damaged to C.  ENOTSUP: the driver cannot tell. */
+int fs_check (struct fs *fs, struct block_check *c, struct err *e) must_check;
+/* ENOTSUP: it has no subvolumes; ENOENT: not this one. */
+int fs_subvolume (struct fs *fs, uint64_t id, uint64_t *ret,
+                  struct err *e) must_check;
 void fs_info_free (struct fs_info *i);
 
 /* Where the bytes lie.  SIZE is the file's size (from fs_stat). */
