@@ -167,9 +167,7 @@ static int
 from_rpm (const struct vfs *v, struct list *l, const char **ret,
           struct err *e)
 {
-  int r = rpm_each (v, rpm_package, l, ret, e);
-
-  return r == 1 && e->code ? -1 : r; /* said by rpm_package */
+  return rpm_each (v, rpm_package, l, ret, e);
 }
 
 /* --- pacman ---------------------------------------------------------- */

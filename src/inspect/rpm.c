@@ -154,17 +154,23 @@ struct each {
   bool failed;
 };
 
+int
+rpm_header_read (const void *blob, size_t len, rpm_header_fn fn, void *arg,
+                 struct err *e)
+{
+  struct rpm_header h;
+
+  return header_open (&h, blob, len, e) == -1 ? -1 : fn (arg, &h);
+}
+
 static int
 give_header (void *arg, const void *blob, size_t len)
 {
   struct each *x = arg;
-  struct rpm_header h;
+  int r = rpm_header_read (blob, len, x->fn, x->arg, x->err);
 
-  if (header_open (&h, blob, len, x->err) == -1) {
-    x->failed = true;
-    return 1;
-  }
-  return x->fn (x->arg, &h);
+  x->failed = r == -1 && x->err->code;
+  return r;
 }
 
 /* rpm removes the journal when it closes the database: one that is left has

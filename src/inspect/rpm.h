@@ -65,6 +65,11 @@ struct rpm_file {
 int rpm_file_read (const struct rpm_file *f, void *buf, size_t len,
                    uint64_t off, struct err *e) must_check;
 
+/* Calls FN for the header in the LEN bytes at BLOB, as it is stored: returns
+ * what FN does, or -1 if it is damaged. */
+int rpm_header_read (const void *blob, size_t len, rpm_header_fn fn,
+                     void *arg, struct err *e) must_check;
+
 /* A header as it is stored.  Non-zero stops. */
 typedef int (*rpm_blob_fn) (void *arg, const void *blob, size_t len);
 
