@@ -141,7 +141,8 @@ const struct os *image_os (struct image *img, struct err *e);
 const struct fact *image_packages (struct image *img, struct err *e);
 
 struct kernel {
-  char *version;
+  char *version; /* as uname -r */
+  char *suffix;  /* of its image's file name, behind "vmlinuz-"; or NULL */
   char *image, *config, *initramfs, *modules; /* paths; NULL: not there */
   struct fact native;
 };
