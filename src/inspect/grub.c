@@ -15,6 +15,9 @@ boot_entry_free (struct boot_entry *b)
   free (b->linux_path);
   free (b->initrd_path);
   free (b->options);
+  free (b->version);
+  free (b->machine_id);
+  free (b->sort_key);
   *b = (struct boot_entry){ 0 };
 }
 
@@ -532,6 +535,8 @@ grub_default (char *text, const char *env, struct boot_entry *ret,
       p.items.items[found].entry = (struct boot_entry){ 0 };
       r = 1;
     }
+    if (p.bls && r == 0 && !p.unclear)
+      ret->id = steal_ptr (&p.chosen);
   }
   for (size_t i = 0; i < p.items.len; i++)
     boot_entry_free (&p.items.items[i].entry);
@@ -623,8 +628,18 @@ bls_line (void *arg, char *line)
   value[strcspn (value, "\r")] = '\0';
   if (!strcmp (line, "title"))
     return replace (&b->entry->title, strdup (value));
+  if (!strcmp (line, "version"))
+    return replace (&b->entry->version, strdup (value));
+  if (!strcmp (line, "machine-id"))
+    return replace (&b->entry->machine_id, strdup (value));
+  if (!strcmp (line, "sort-key"))
+    return replace (&b->entry->sort_key, strdup (value));
   if (!strcmp (line, "linux"))
     return replace (&b->entry->linux_path, strdup (value));
+  /* A unified kernel image brings its initramfs. */
+  if (!strcmp (line, "uki"))
+    return replace (&b->entry->linux_path, strdup (value)) ||
+           append (&b->entry->initrd_path, strdup (value));
   if (!strcmp (line, "initrd"))
     return append (&b->entry->initrd_path, expand_variables (value, b->env));
   if (!strcmp (line, "options"))

@@ -18,6 +18,8 @@ struct boot_entry {
   char *initrd_path; /* all of them, separated by blanks; NULL: none */
   char *options;     /* the kernel command line */
   bool conditional;  /* options are those of one of several branches */
+  /* Of the Boot Loader Specification alone. */
+  char *version, *machine_id, *sort_key;
 };
 void boot_entry_free (struct boot_entry *b);
 
@@ -29,7 +31,8 @@ char *grub_env (const char *block, const char *key);
  * ENV is the environment block, or NULL.  *RET_BLS: entries come from the
  * Boot Loader Specification's files (blscfg).
  * Returns 1: *RET is filled; 0: there is none, or the text does not tell;
- * -1: out of memory. */
+ * -1: out of memory.  With *RET_BLS, RET->id is the key of the default among
+ * those files, or NULL where the text does not tell. */
 int grub_default (char *text, const char *env, struct boot_entry *ret,
                   bool *ret_bls, struct err *e) must_check;
 

@@ -136,8 +136,13 @@ struct os {
 };
 const struct os *image_os (struct image *img, struct err *e);
 
+/* The packages, a line each, sorted: name, version, architecture, separated
+ * by tabs; "" where the system has no package database. */
+const struct fact *image_packages (struct image *img, struct err *e);
+
 struct kernel {
-  char *version;
+  char *version; /* as uname -r */
+  char *suffix;  /* of its image's file name, behind "vmlinuz-"; or NULL */
   char *image, *config, *initramfs, *modules; /* paths; NULL: not there */
   struct fact native;
 };

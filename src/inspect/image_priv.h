@@ -30,7 +30,7 @@ struct image {
 
   struct lazy info_cell, allocation_cell, integrity_cell, qcow2_size_cell,
       contents_cell, safety_cell, table_cell, guest_cell, os_cell, boot_cell,
-      cloud_init_cell, obstacles_cell;
+      cloud_init_cell, obstacles_cell, packages_cell;
   struct block_info info;
   struct allocation allocation;
   struct integrity integrity;
@@ -44,6 +44,7 @@ struct image {
   struct boot boot;
   struct cloud_init cloud_init;
   struct obstacles obstacles;
+  struct fact packages;
 
   /* One per kernel of boot, made when boot was computed. */
   struct kernel_virtio {
@@ -71,6 +72,7 @@ int boot_compute (void *arg, struct err *e);
 int virtio_compute (void *arg, struct err *e);
 int cloud_init_compute (void *arg, struct err *e);
 int obstacles_compute (void *arg, struct err *e);
+int packages_compute (void *arg, struct err *e);
 
 void layout_free (struct image *img);
 void guest_free (struct guest *g);

@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "inspect/image_priv.h"
 #include "inspect/initramfs.h"
+#include "inspect/pe.h"
 
 const char *const virtio_driver_names[VIRTIO_N] = {
   "blk", "scsi", "net", "pci", "ring", "core", "console", "balloon", "rng"
@@ -154,34 +155,37 @@ read_modprobe (const struct vfs *v, struct source *s, struct err *e)
 
 /* --- the initramfs --------------------------------------------------- */
 
+/* A file, or the section of a unified kernel image that is the initramfs. */
 struct guest_file {
-  struct fs *fs;
-  uint64_t ino, size;
+  struct pe_file file;
+  uint64_t start, size;
 };
 
 static int
 guest_file_pread (const struct guest_file *f, void *buf, size_t len,
                   uint64_t off, size_t *ret, struct err *e)
 {
-  return fs_pread (f->fs, f->ino, f->size, buf, len, off, ret, e);
+  return fs_pread (f->file.fs, f->file.ino, f->file.size, buf, len,
+                   f->start + off, ret, e);
 }
 
 static int
 open_initramfs (const struct vfs *v, const char *path, struct guest_file *f,
                 struct err *e)
 {
-  struct vfs_node n;
-  struct fs_stat st;
+  struct pe_section section;
+  int r = pe_open (v, path, &f->file, e);
 
-  if (vfs_walk (v, path, 0, &n, e) == -1 ||
-      fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1)
-    return -1;
-  if (!S_ISREG (st.mode))
-    return err_set (e, EINVAL, "is not a regular file");
-  f->fs = vfs_fs (v, n);
-  f->ino = n.ino;
-  f->size = st.size;
-  return 0;
+  if (r != 1)
+    return r == -1 ? -1 : err_set (e, EINVAL, "is not a regular file");
+  f->start = 0;
+  f->size = f->file.size;
+  r = pe_find_section (&f->file, ".initrd", &section, e);
+  if (r == 1) {
+    f->start = section.offset;
+    f->size = section.size;
+  }
+  return MIN (r, 0);
 }
 
 /* The loader puts several files one after another into memory, each at a

@@ -32,6 +32,14 @@ SHOW_OS (show_packages_format, packages_format, show_fact)
 SHOW_OS (show_conflicts, conflicts, show_fact_lines)
 
 static int
+show_packages (struct node *n, struct finding *f, struct err *e)
+{
+  const struct fact *p = image_packages (node_image (n), e);
+
+  return p ? show_fact_lines (f, p, e) : -1;
+}
+
+static int
 show_root_filesystem (struct node *n, struct finding *f, struct err *e)
 {
   const struct guest *g = image_guest (node_image (n), e);
@@ -209,6 +217,8 @@ const struct node_def os_rows[] = {
   LIST_ROW ("fstab", show_fstab, "fstab, devices resolved, one a line"),
   TEXT_ROW ("init", show_init, "systemd, upstart, sysvinit or openrc"),
   TEXT_ROW ("packages_format", show_packages_format, "deb, rpm, apk, pacman"),
+  LIST_ROW ("packages", show_packages,
+            "installed packages: name, version, architecture; tab-separated"),
   LIST_ROW ("conflicts", show_conflicts,
             "tools of other virtualisations that were found"),
   LIST_ROW ("others", show_others, "further operating systems, one a line"),

@@ -1,0 +1,351 @@
+/* xrayfs: what the boot loader starts
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The loaders' configurations are text, parsed in grub.c, loaders.c and
+ * bls.c; here it is decided which of them counts, and what the paths in its
+ * default entry are in the guest's tree.
+ */
+#include <string.h>
+
+#include "inspect/boot_priv.h"
+#include "inspect/loaders.h"
+
+/* --- paths ----------------------------------------------------------- */
+
+/* Directories that are taken off the front of a path at the most: of a Btrfs
+ * subvolume (/@/boot/vmlinuz). */
+#define MAX_STRIPPED 3
+
+/* 1: *RET is PREFIX + PATH, which is there. */
+static int
+there (const struct vfs *v, const char *prefix, const char *path, char **ret,
+       struct err *e)
+{
+  CLEANUP_FREE char *whole = NULL;
+  int r;
+
+  if (asprintf (&whole, "%s%s%s", prefix, *path == '/' ? "" : "/", path) ==
+      -1) {
+    whole = NULL;
+    return err_set (e, ENOMEM, "out of memory");
+  }
+  r = vfs_exists (v, whole, e);
+  if (r == 1)
+    *ret = steal_ptr (&whole);
+  return r;
+}
+
+/* A loader's paths start at the filesystem that it reads: the root
+ * filesystem, that of /boot, or BASE (the ESP, or the directory of the
+ * configuration; NULL: none).  *RET: the guest's path, or NULL. */
+static int
+guest_path (const struct vfs *v, const char *base, const char *path,
+            char **ret, struct err *e)
+{
+  const char *p = path;
+  int r = 0;
+
+  *ret = NULL;
+  if (*p == '(') /* (hd0,msdos1)/boot/... */
+    p += strcspn (p, "/");
+  if (base)
+    r = there (v, base, p, ret, e);
+  for (unsigned i = 0; r == 0 && i <= MAX_STRIPPED && *p; i++) {
+    r = there (v, "", p, ret, e);
+    if (r == 0)
+      r = there (v, "/boot", p, ret, e);
+    p += strcspn (p + 1, "/") + 1;
+  }
+  return r == -1 ? -1 : 0;
+}
+
+/* --- the default entry ----------------------------------------------- */
+
+int
+boot_choose (struct boot *b, struct kernel *k, const char *why, struct err *e)
+{
+  b->chosen = k;
+  fact_evidence (&b->default_kernel, "%s", why);
+  return fact_set (&b->default_kernel, e, "%s", k->version);
+}
+
+/* GRUB's `initrd A B` loads all, one after another, or none if one is not
+ * there. */
+static int
+resolve_initrds (struct boot *b, const struct vfs *v, const char *base,
+                 const char *initrds, const char *config, struct err *e)
+{
+  CLEANUP_FREE char *list = strdup (initrds);
+  CLEANUP_BUF struct buf paths = { 0 };
+  char *word, *save = NULL;
+
+  if (!list)
+    return err_set (e, ENOMEM, "out of memory");
+  for (word = strtok_r (list, " ", &save); word;
+       word = strtok_r (NULL, " ", &save)) {
+    CLEANUP_FREE char *path = NULL;
+    if (guest_path (v, base, word, &path, e) == -1)
+      return -1;
+    if (!path) {
+      fact_evidence (&b->default_kernel, "%s: initrd %s (is not there)",
+                     config, word);
+      return 0;
+    }
+    buf_printf (&paths, "%s%s", paths.len ? " " : "", path);
+  }
+  fact_evidence (&b->default_kernel, "%s: initrd %s", config, initrds);
+  if (buf_check (&paths, e) == -1)
+    return -1;
+  b->initramfs = paths.data;
+  paths = (struct buf){ 0 };
+  return 0;
+}
+
+/* Text that GRUB's shell would expand, and that is not known here. */
+static bool
+has_variable (const char *text)
+{
+  return text && strchr (text, '$');
+}
+
+/* The command line of ENTRY, or why it is not known. */
+static int
+use_options (struct boot *b, const struct boot_entry *entry,
+             const char *config, struct err *e)
+{
+  fact_evidence (&b->cmdline, "%s", config);
+  if (entry->conditional)
+    return fact_unknown (&b->cmdline, e, "%s: it depends on a condition",
+                         config);
+  if (has_variable (entry->options))
+    return fact_unknown (&b->cmdline, e, "%s: '%s' has a variable", config,
+                         entry->options);
+  return fact_set (&b->cmdline, e, "%s",
+                   entry->options ? entry->options : "");
+}
+
+/* Uses ENTRY.  Returns 1 when it settled the default kernel. */
+int
+boot_use_entry (struct boot *b, const struct vfs *v, const char *base,
+                const struct boot_entry *entry, const char *config,
+                struct err *e)
+{
+  CLEANUP_FREE char *image = NULL;
+  struct kernel *k = NULL;
+
+  fact_evidence (&b->default_kernel, "%s: default entry '%s': %s", config,
+                 entry->title ? entry->title : entry->id,
+                 entry->linux_path ? entry->linux_path : "no kernel");
+  if (!entry->linux_path)
+    return 0;
+  if (use_options (b, entry, config, e) == -1 ||
+      guest_path (v, base, entry->linux_path, &image, e) == -1 ||
+      (image && kernel_of_image (b, v, image, &k, e) == -1))
+    return -1;
+  if (!k)
+    return fact_unknown (&b->default_kernel, e,
+                         "%s starts '%s', which is not among the kernels of"
+                         " /boot and /lib/modules",
+                         config, entry->linux_path) == -1
+               ? -1
+               : 1;
+  b->by_entry = true;
+  if (!entry->initrd_path)
+    fact_evidence (&b->default_kernel, "%s: no initrd", config);
+  else if (resolve_initrds (b, v, base, entry->initrd_path, config, e) == -1)
+    return -1;
+  if (has_variable (entry->initrd_path) &&
+      asprintf (&b->initramfs_unknown, "%s: '%s' has a variable", config,
+                entry->initrd_path) == -1) {
+    b->initramfs_unknown = NULL;
+    return err_set (e, ENOMEM, "out of memory");
+  }
+  return boot_choose (b, k, "the boot loader's default entry", e) == -1 ? -1
+                                                                        : 1;
+}
+
+/* --- GRUB 2 ---------------------------------------------------------- */
+
+/* 1: settled; 0: it has no default entry, as the stub on an ESP. */
+static int
+from_grub_cfg (struct boot *b, const struct vfs *v, const char *cfg_path,
+               const char *env_path, struct err *e)
+{
+  CLEANUP_BUF struct buf cfg = { 0 }, env = { 0 };
+  struct boot_entry entry = { 0 };
+  bool bls = false;
+  int r = guest_text (v, cfg_path, &cfg, e);
+
+  if (r != 1 || !cfg.data)
+    return MIN (r, 0);
+  if (guest_text (v, env_path, &env, e) == -1 ||
+      fact_set (&b->bootloader, e, "grub2") == -1)
+    return -1;
+  fact_evidence (&b->bootloader, "%s: there", cfg_path);
+  r = grub_default (cfg.data, env.data, &entry, &bls, e);
+  if (bls && r >= 0)
+    r = bls_read_grub (b, v, "/boot/loader/entries", entry.id, env.data, e);
+  else if (r == 1)
+    r = boot_use_entry (b, v, NULL, &entry, cfg_path, e);
+  boot_entry_free (&entry);
+  return r;
+}
+
+/* Where distributions that start by UEFI keep it: /boot/efi/EFI/centos. */
+static int
+from_grub_on_esp (struct boot *b, const struct vfs *v, struct err *e)
+{
+  CLEANUP_NAMES struct names dirs = { .prefix = "", .suffix = "" };
+  int r = 0;
+
+  if (names_in (v, "/boot/efi/EFI", &dirs, e) == -1)
+    return -1;
+  for (size_t i = 0; r == 0 && i < dirs.list.len; i++) {
+    CLEANUP_FREE char *cfg = NULL, *env = NULL;
+    const char *dir = dirs.list.items[i];
+
+    if (asprintf (&cfg, "/boot/efi/EFI/%s/grub.cfg", dir) == -1 ||
+        asprintf (&env, "/boot/efi/EFI/%s/grubenv", dir) == -1)
+      return err_set (e, ENOMEM, "out of memory");
+    r = from_grub_cfg (b, v, cfg, env, e);
+  }
+  return r;
+}
+
+static int
+from_grub2 (struct boot *b, const struct vfs *v, struct err *e)
+{
+  int r =
+      from_grub_cfg (b, v, "/boot/grub/grub.cfg", "/boot/grub/grubenv", e);
+
+  if (r == 0)
+    r = from_grub_cfg (b, v, "/boot/grub2/grub.cfg", "/boot/grub2/grubenv",
+                       e);
+  return r ? r : from_grub_on_esp (b, v, e);
+}
+
+/* --- other loaders --------------------------------------------------- */
+
+/* What each parser takes besides its text. */
+typedef int (*parse_fn) (char *text, const char *saved,
+                         struct boot_entry *ret, struct err *e);
+
+static int
+parse_syslinux (char *text, const char *saved unused_arg,
+                struct boot_entry *ret, struct err *e)
+{
+  return syslinux_default (text, ret, e);
+}
+
+static int
+parse_zipl (char *text, const char *saved unused_arg, struct boot_entry *ret,
+            struct err *e)
+{
+  return zipl_default (text, ret, e);
+}
+
+static int
+parse_lilo (char *text, const char *saved unused_arg, struct boot_entry *ret,
+            struct err *e)
+{
+  return lilo_default (text, ret, e);
+}
+
+static const struct loader {
+  const char *name, *path;
+  parse_fn parse;
+  const char *base;  /* of relative paths; or NULL */
+  const char *saved; /* where the saved default is; or NULL */
+} loaders[] = {
+  { "grub-legacy", "/boot/grub/menu.lst", grub_legacy_default, NULL,
+    "/boot/grub/default" },
+  { "grub-legacy", "/boot/grub/grub.conf", grub_legacy_default, NULL,
+    "/boot/grub/default" },
+  { "grub-legacy", "/boot/efi/EFI/redhat/grub.conf", grub_legacy_default,
+    "/boot/efi/EFI/redhat", NULL },
+  { "extlinux", "/boot/extlinux/extlinux.conf", parse_syslinux,
+    "/boot/extlinux", NULL },
+  { "extlinux", "/boot/extlinux.conf", parse_syslinux, "/boot", NULL },
+  { "extlinux", "/extlinux.conf", parse_syslinux, NULL, NULL },
+  { "syslinux", "/boot/syslinux/syslinux.cfg", parse_syslinux,
+    "/boot/syslinux", NULL },
+  { "syslinux", "/boot/syslinux.cfg", parse_syslinux, "/boot", NULL },
+  { "zipl", "/etc/zipl.conf", parse_zipl, NULL, NULL },
+  { "lilo", "/etc/lilo.conf", parse_lilo, NULL, NULL },
+};
+
+static int
+from_loader (struct boot *b, const struct vfs *v, const struct loader *l,
+             struct err *e)
+{
+  CLEANUP_BUF struct buf text = { 0 }, saved = { 0 };
+  struct boot_entry entry = { 0 };
+  int r = guest_text (v, l->path, &text, e);
+
+  if (r != 1 || !text.data)
+    return MIN (r, 0);
+  if ((l->saved && guest_text (v, l->saved, &saved, e) == -1) ||
+      fact_set (&b->bootloader, e, "%s", l->name) == -1)
+    return -1;
+  fact_evidence (&b->bootloader, "%s: there", l->path);
+  r = l->parse (text.data, saved.data, &entry, e);
+  if (r == 1)
+    r = boot_use_entry (b, v, l->base, &entry, l->path, e);
+  boot_entry_free (&entry);
+  return r;
+}
+
+/* zipl of RHEL 8 and later reads the specification's entries. */
+static int
+from_bare_entries (struct boot *b, const struct vfs *v, struct err *e)
+{
+  if (!fact_known (&b->bootloader) || strcmp (b->bootloader.value, "zipl"))
+    return 0;
+  return bls_read_grub (b, v, "/boot/loader/entries", NULL, NULL, e);
+}
+
+static int
+from_systemd_boot (struct boot *b, const struct vfs *v, struct err *e)
+{
+  static const char *const esps[] = { "/efi", "/boot/efi", "/boot" };
+  int r = 0;
+
+  for (size_t i = 0; r == 0 && i < ARRAY_SIZE (esps); i++)
+    r = bls_read_systemd_boot (b, v, esps[i], e);
+  return r;
+}
+
+static int
+find_entry (struct boot *b, const struct vfs *v, struct err *e)
+{
+  int r = from_grub2 (b, v, e);
+
+  if (r == 0 && !fact_known (&b->bootloader))
+    r = from_systemd_boot (b, v, e);
+  for (size_t i = 0;
+       r == 0 && !fact_known (&b->bootloader) && i < ARRAY_SIZE (loaders);
+       i++)
+    r = from_loader (b, v, &loaders[i], e);
+  return r ? r : from_bare_entries (b, v, e);
+}
+
+int
+boot_no_answer (struct boot *b, struct err *e)
+{
+  if (fact_could_not_look (&b->default_kernel, e) == -1 ||
+      fact_unknown (&b->cmdline, e, "%s", b->default_kernel.reason) == -1)
+    return -1;
+  if (fact_known (&b->bootloader))
+    return 0;
+  return fact_unknown (&b->bootloader, e, "%s", b->default_kernel.reason);
+}
+
+int
+boot_loader_read (struct boot *b, const struct vfs *v, struct err *e)
+{
+  int r = find_entry (b, v, e);
+
+  if (r == -1)
+    return boot_no_answer (b, e) == -1 ? -1 : 1;
+  return r;
+}
