@@ -35,6 +35,7 @@ init_cells (struct image *img)
   lazy_init (&img->cloud_init_cell, "cloud_init", r);
   lazy_init (&img->obstacles_cell, "import", r);
   lazy_init (&img->packages_cell, "os/packages", r);
+  lazy_init (&img->network_cell, "os/network", r);
   lazy_init (&img->default_virtio.cell, "has_virtio", r);
   img->default_virtio.image = img;
   img->default_virtio.kernel = SIZE_MAX;
@@ -57,6 +58,7 @@ destroy_cells (struct image *img)
   lazy_destroy (&img->cloud_init_cell);
   lazy_destroy (&img->obstacles_cell);
   lazy_destroy (&img->packages_cell);
+  lazy_destroy (&img->network_cell);
   lazy_destroy (&img->default_virtio.cell);
   lazy_registry_destroy (&img->running);
   pthread_mutex_destroy (&img->problems_lock);
@@ -82,6 +84,7 @@ image_close (struct image *img)
   free_virtio_of_kernels (img);
   obstacles_free (&img->obstacles);
   fact_free (&img->packages);
+  network_free (&img->network);
   cloud_init_free (&img->cloud_init);
   boot_free (&img->boot);
   os_free (&img->os);
@@ -304,6 +307,7 @@ DEFINE_FACT (image_cloud_init, struct cloud_init, cloud_init,
              cloud_init_compute)
 DEFINE_FACT (image_obstacles, struct obstacles, obstacles, obstacles_compute)
 DEFINE_FACT (image_packages, struct fact, packages, packages_compute)
+DEFINE_FACT (image_network, struct network, network, network_compute)
 
 int
 image_qcow2_size (struct image *img, uint64_t *ret, struct err *e)

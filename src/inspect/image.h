@@ -194,6 +194,15 @@ struct cloud_init {
 };
 const struct cloud_init *image_cloud_init (struct image *img, struct err *e);
 
+/* How a Linux guest would find its network. */
+struct network {
+  struct fact interfaces; /* a line each: name, method, file; by tabs */
+  struct fact dhcp;       /* would the instance's card ask for an address? */
+  struct fact eth0;       /* would it be called eth0? */
+  struct fact ipv6;       /* does the configuration count on IPv6? */
+};
+const struct network *image_network (struct image *img, struct err *e);
+
 /* Start-up obstacles that the provider's preparation page names, each
  * `yes` (in the way), `no`, or unknown. */
 struct obstacles {

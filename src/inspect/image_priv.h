@@ -30,7 +30,7 @@ struct image {
 
   struct lazy info_cell, allocation_cell, integrity_cell, qcow2_size_cell,
       contents_cell, safety_cell, table_cell, guest_cell, os_cell, boot_cell,
-      cloud_init_cell, obstacles_cell, packages_cell;
+      cloud_init_cell, obstacles_cell, packages_cell, network_cell;
   struct block_info info;
   struct allocation allocation;
   struct integrity integrity;
@@ -45,6 +45,7 @@ struct image {
   struct cloud_init cloud_init;
   struct obstacles obstacles;
   struct fact packages;
+  struct network network;
 
   /* One per kernel of boot, made when boot was computed. */
   struct kernel_virtio {
@@ -73,6 +74,7 @@ int virtio_compute (void *arg, struct err *e);
 int cloud_init_compute (void *arg, struct err *e);
 int obstacles_compute (void *arg, struct err *e);
 int packages_compute (void *arg, struct err *e);
+int network_compute (void *arg, struct err *e);
 
 void layout_free (struct image *img);
 void guest_free (struct guest *g);
@@ -81,6 +83,7 @@ void boot_free (struct boot *b);
 void virtio_free (struct virtio *v);
 void cloud_init_free (struct cloud_init *c);
 void obstacles_free (struct obstacles *o);
+void network_free (struct network *n);
 
 /* --- helpers for reading the guest ----------------------------------- */
 

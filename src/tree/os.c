@@ -39,6 +39,29 @@ show_packages (struct node *n, struct finding *f, struct err *e)
   return p ? show_fact_lines (f, p, e) : -1;
 }
 
+#define SHOW_NETWORK(function, member, show)                                 \
+  static int function (struct node *n, struct finding *f, struct err *e)     \
+  {                                                                          \
+    const struct network *w = image_network (node_image (n), e);             \
+    return w ? show (f, &w->member, e) : -1;                                 \
+  }
+SHOW_NETWORK (show_interfaces, interfaces, show_fact_lines)
+SHOW_NETWORK (show_dhcp, dhcp, show_fact)
+SHOW_NETWORK (show_eth0, eth0, show_fact)
+SHOW_NETWORK (show_ipv6, ipv6, show_fact)
+
+static const struct node_def network_rows[] = {
+  LIST_ROW ("interfaces", show_interfaces,
+            "configured cards: name, method (dhcp, static, ipv6, none; off:"
+            " not started at boot), file; tab-separated"),
+  TEXT_ROW ("dhcp", show_dhcp,
+            "would the instance's card get its address by DHCP: yes or no"),
+  TEXT_ROW ("eth0", show_eth0, "would that card be called eth0: yes or no"),
+  TEXT_ROW ("ipv6", show_ipv6,
+            "does the configuration count on IPv6: yes or no"),
+  END_ROWS,
+};
+
 static int
 show_root_filesystem (struct node *n, struct finding *f, struct err *e)
 {
@@ -219,6 +242,7 @@ const struct node_def os_rows[] = {
   TEXT_ROW ("packages_format", show_packages_format, "deb, rpm, apk, pacman"),
   LIST_ROW ("packages", show_packages,
             "installed packages: name, version, architecture; tab-separated"),
+  DIR_ROW ("network", network_rows, "network configuration"),
   LIST_ROW ("conflicts", show_conflicts,
             "tools of other virtualisations that were found"),
   LIST_ROW ("others", show_others, "further operating systems, one a line"),

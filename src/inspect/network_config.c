@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "inspect/network_config.h"
+
+#include <ctype.h>
+#include <fnmatch.h>
+#include <string.h>
+#include <yaml.h>
+
+#define MAX_CARDS   1000
+#define MAX_SOURCED 8 /* interfaces files that include others */
+
+void
+network_config_free (struct card_vec *v)
+{
+  for (size_t i = 0; i < v->len; i++) {
+    free (v->items[i].name);
+    free (v->items[i].mac);
+    free (v->items[i].source);
+  }
+  free (v->items);
+  *v = (struct card_vec){ 0 };
+}
+
+/* --- ways of adding -------------------------------------------------- */
+
+/* A card that begins as NAME in SOURCE; NULL: out of memory or too many. */
+static struct card *
+add_card (struct card_vec *to, const char *name, const char *source,
+          struct err *e)
+{
+  struct card c = { .name = strdup (name), .source = strdup (source) };
+
+  if (to->len >= MAX_CARDS)
+    err_set (e, EFBIG, "more than %d network cards are configured",
+             MAX_CARDS);
+  else if (c.name && c.source && card_vec_push (to, c) == 0)
+    return &to->items[to->len - 1];
+  else
+    err_set (e, ENOMEM, "out of memory");
+  free (c.name);
+  free (c.source);
+  return NULL;
+}
+
+typedef int (*file_fn) (const struct vfs *v, const char *path, char *text,
+                        struct card_vec *to, struct err *e);
+
+/* Calls FN for each file in DIR whose name begins and ends so. */
+static int
+each_file (const struct vfs *v, const char *dir, const char *prefix,
+           const char *suffix, file_fn fn, struct card_vec *to, struct err *e)
+{
+  CLEANUP_NAMES struct names files = { .prefix = prefix, .suffix = suffix };
+
+  if (names_in (v, dir, &files, e) == -1)
+    return -1;
+  for (size_t i = 0; i < files.list.len; i++) {
+    CLEANUP_FREE char *path = NULL;
+    CLEANUP_BUF struct buf text = { 0 };
+    int r;
+
+    if (asprintf (&path, "%s/%s", dir, files.list.items[i]) == -1) {
+      path = NULL;
+      return err_set (e, ENOMEM, "out of memory");
+    }
+    r = guest_text (v, path, &text, e);
+    if (r == 1 && text.data)
+      r = fn (v, path, text.data, to, e);
+    if (r == -1)
+      return err_in (e, "%s", path);
+  }
+  return 0;
+}
+
+static bool
+is_yes (const char *s)
+{
+  return s && (!strcasecmp (s, "yes") || !strcasecmp (s, "true") ||
+               !strcasecmp (s, "on") || !strcmp (s, "1"));
+}
+
+/* --- ifupdown: interfaces(5) ----------------------------------------- */
+
+struct interfaces {
+  const struct vfs *v;
+  const char *path;
+  struct card_vec *to;
+  struct text_vec started;
+  unsigned depth;
+  struct err *err;
+};
+
+static int read_interfaces (struct interfaces *n, const char *path);
+
+/* source GLOB: the directory of it is listed. */
+static int
+source_glob (struct interfaces *n, const char *glob)
+{
+  CLEANUP_NAMES struct names files = { .prefix = "", .suffix = "" };
+  const char *slash = strrchr (glob, '/');
+  CLEANUP_FREE char *dir = slash ? strndup (glob, (size_t) (slash - glob))
+                                 : strdup ("/etc/network");
+
+  if (!dir)
+    return err_set (n->err, ENOMEM, "out of memory");
+  if (names_in (n->v, dir, &files, n->err) == -1)
+    return -1;
+  for (size_t i = 0; i < files.list.len; i++) {
+    CLEANUP_FREE char *path = NULL;
+
+    if (fnmatch (slash ? slash + 1 : glob, files.list.items[i], 0) != 0)
+      continue;
+    if (asprintf (&path, "%s/%s", dir, files.list.items[i]) == -1) {
+      path = NULL;
+      return err_set (n->err, ENOMEM, "out of memory");
+    }
+    if (read_interfaces (n, path) == -1)
+      return -1;
+  }
+  return 0;
+}
+
+static struct card *
+same_card (struct interfaces *n, const char *name)
+{
+  for (size_t i = 0; i < n->to->len; i++)
+    if (!strcmp (n->to->items[i].name, name))
+      return &n->to->items[i];
+  return add_card (n->to, name, n->path, n->err);
+}
+
+/* iface NAME inet|inet6 METHOD */
+static int
+iface_line (struct interfaces *n, char **w)
+{
+  struct card *c;
+  bool six = !strcmp (w[2], "inet6");
+
+  if (!strcmp (w[1], "lo"))
+    return 0;
+  c = same_card (n, w[1]);
+  if (!c)
+    return -1;
+  if (six) {
+    c->auto6 = c->auto6 || !strcmp (w[3], "auto") || !strcmp (w[3], "dhcp");
+    c->static6 = c->static6 || !strcmp (w[3], "static");
+  } else {
+    c->dhcp4 = c->dhcp4 || !strcmp (w[3], "dhcp");
+    c->static4 = c->static4 || !strcmp (w[3], "static");
+  }
+  return 0;
+}
+
+static int
+interfaces_line (void *arg, char *line)
+{
+  struct interfaces *n = arg;
+  char *w[8] = { 0 };
+  size_t words = split_words (line, w, 8);
+
+  if (words < 2 || w[0][0] == '#')
+    return 0;
+  if (!strcmp (w[0], "source"))
+    return source_glob (n, w[1]);
+  if (!strcmp (w[0], "source-directory")) {
+    CLEANUP_FREE char *glob = NULL;
+    if (asprintf (&glob, "%s/*", w[1]) == -1) {
+      glob = NULL;
+      return err_set (n->err, ENOMEM, "out of memory");
+    }
+    return source_glob (n, glob);
+  }
+  if (!strcmp (w[0], "iface") && words >= 4)
+    return iface_line (n, w);
+  if (strcmp (w[0], "auto") != 0 && strncmp (w[0], "allow-", 6) != 0)
+    return 0;
+  for (size_t i = 1; i < words; i++) {
+    char *copy = strdup (w[i]);
+    if (!copy || text_vec_push (&n->started, copy) == -1) {
+      free (copy);
+      return err_set (n->err, ENOMEM, "out of memory");
+    }
+  }
+  return 0;
+}
+
+static int
+read_interfaces (struct interfaces *n, const char *path)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  const char *outer = n->path;
+  int r;
+
+  if (n->depth >= MAX_SOURCED)
+    return err_set (n->err, ELOOP, "%s: files that include each other", path);
+  r = guest_text (n->v, path, &text, n->err);
+  if (r != 1 || !text.data)
+    return r == -1 ? -1 : 0;
+  n->path = path;
+  n->depth++;
+  r = each_line (text.data, interfaces_line, n) ? -1 : 0;
+  n->depth--;
+  n->path = outer;
+  return r;
+}
+
+static int
+from_interfaces (const struct vfs *v, struct card_vec *to, struct err *e)
+{
+  struct interfaces n = { .v = v, .to = to, .err = e };
+  int r = read_interfaces (&n, "/etc/network/interfaces");
+
+  for (size_t i = 0; r == 0 && i < to->len; i++)
+    for (size_t k = 0; k < n.started.len; k++)
+      if (fnmatch (n.started.items[k], to->items[i].name, 0) == 0)
+        to->items[i].started = true;
+  for (size_t k = 0; k < n.started.len; k++)
+    free (n.started.items[k]);
+  free (n.started.items);
+  return r;
+}
+
+/* --- ifcfg files ----------------------------------------------------- */
+
+static int
+ifcfg_file (const struct vfs *v unused_arg, const char *path, char *text,
+            struct card_vec *to, struct err *e)
+{
+  CLEANUP_FREE char *device = shell_value (text, "DEVICE"),
+                    *proto = shell_value (text, "BOOTPROTO"),
+                    *onboot = shell_value (text, "ONBOOT"),
+                    *startmode = shell_value (text, "STARTMODE"),
+                    *mac = shell_value (text, "HWADDR"),
+                    *type = shell_value (text, "TYPE"),
+                    *address = shell_value (text, "IPADDR"),
+                    *six = shell_value (text, "IPV6ADDR");
+  const char *name = strstr (path, "ifcfg-") + 6;
+  struct card *c;
+
+  if (!strcmp (name, "lo") || strchr (name, '~') || strchr (name, '.') ||
+      (type && strcasecmp (type, "Ethernet") != 0))
+    return 0;
+  c = add_card (to, device && *device ? device : name, path, e);
+  if (!c)
+    return -1;
+  c->started = startmode ? !strcmp (startmode, "auto") ||
+                               !strcmp (startmode, "onboot") ||
+                               !strcmp (startmode, "hotplug") ||
+                               !strcmp (startmode, "nfsroot")
+                         : !onboot || is_yes (onboot);
+  c->dhcp4 = proto && !strncasecmp (proto, "dhcp", 4) &&
+             strcasecmp (proto, "dhcp6") != 0;
+  c->auto6 = proto && !strcasecmp (proto, "dhcp6");
+  c->static4 = address && *address;
+  c->static6 = six && *six;
+  if (mac && *mac)
+    c->mac = steal_ptr (&mac);
+  return 0;
+}
+
+/* --- ini files: networkd and NetworkManager -------------------------- */
+
+/* The value of KEY in [SECTION] of TEXT, to be freed; NULL: not set.  The
+ * last one counts. */
+static char *
+ini_value (const char *text, const char *section, const char *key)
+{
+  size_t section_len = strlen (section), key_len = strlen (key), len;
+  bool inside = false;
+  char *found = NULL;
+
+  for (const char *p = text; *p; p += len + (p[len] == '\n')) {
+    const char *s = p + strspn (p, " \t"), *end;
+    len = strcspn (p, "\n");
+    end = p + len;
+    if (*s == '[')
+      inside =
+          !strncmp (s + 1, section, section_len) && s[1 + section_len] == ']';
+    if (!inside || strncmp (s, key, key_len) != 0)
+      continue;
+    s += key_len;
+    s += strspn (s, " \t");
+    if (*s != '=')
+      continue;
+    s++;
+    s += strspn (s, " \t");
+    while (end > s && isspace ((unsigned char) end[-1]))
+      end--;
+    free (found);
+    found = strndup (s, end > s ? (size_t) (end - s) : 0);
+  }
+  return found;
+}
+
+/* systemd.network(5). */
+static int
+networkd_file (const struct vfs *v unused_arg, const char *path, char *text,
+               struct card_vec *to, struct err *e)
+{
+  CLEANUP_FREE char *name = ini_value (text, "Match", "Name"),
+                    *type = ini_value (text, "Match", "Type"),
+                    *mac = ini_value (text, "Match", "MACAddress"),
+                    *dhcp = ini_value (text, "Network", "DHCP"),
+                    *address = ini_value (text, "Network", "Address"),
+                    *address2 = ini_value (text, "Address", "Address");
+  const char *fixed = address ? address : address2;
+  char *word, *save = NULL;
+  struct card *c;
+
+  if (!name && !mac && (!type || strcmp (type, "ether") != 0))
+    return 0;
+  for (word = strtok_r (name ? name : strdupa ("*"), " ", &save); word;
+       word = strtok_r (NULL, " ", &save)) {
+    c = add_card (to, word, path, e);
+    if (!c)
+      return -1;
+    c->started = true;
+    c->dhcp4 = dhcp && (is_yes (dhcp) || !strcmp (dhcp, "ipv4") ||
+                        !strcmp (dhcp, "both") || !strcmp (dhcp, "v4"));
+    c->auto6 = dhcp && (!strcmp (dhcp, "ipv6") || !strcmp (dhcp, "v6"));
+    c->static4 = fixed && !strchr (fixed, ':');
+    c->static6 = fixed && strchr (fixed, ':');
+    if (mac && !(c->mac = strdup (mac)))
+      return err_set (e, ENOMEM, "out of memory");
+  }
+  return 0;
+}
+
+/* nm-settings-keyfile(5). */
+static int
+keyfile_file (const struct vfs *v unused_arg, const char *path, char *text,
+              struct card_vec *to, struct err *e)
+{
+  CLEANUP_FREE char *type = ini_value (text, "connection", "type"),
+                    *name = ini_value (text, "connection", "interface-name"),
+                    *on = ini_value (text, "connection", "autoconnect"),
+                    *mac = ini_value (text, "ethernet", "mac-address"),
+                    *mac2 = ini_value (text, "802-3-ethernet", "mac-address"),
+                    *four = ini_value (text, "ipv4", "method"),
+                    *six = ini_value (text, "ipv6", "method");
+  struct card *c;
+
+  if (!type || (strcmp (type, "ethernet") != 0 &&
+                strcmp (type, "802-3-ethernet") != 0))
+    return 0;
+  c = add_card (to, name && *name ? name : "*", path, e);
+  if (!c)
+    return -1;
+  c->started = !on || is_yes (on);
+  c->dhcp4 = !four || !strcmp (four, "auto");
+  c->static4 = four && !strcmp (four, "manual");
+  c->static6 = six && !strcmp (six, "manual");
+  c->auto6 = !c->dhcp4 && !c->static4 &&
+             (!six || !strcmp (six, "auto") || !strcmp (six, "dhcp"));
+  c->mac = steal_ptr (mac && *mac ? &mac : &mac2);
+  return 0;
+}
+
+/* --- netplan --------------------------------------------------------- */
+
+/* The value of KEY in mapping NODE, or NULL. */
+static yaml_node_t *
+yaml_get (yaml_document_t *doc, yaml_node_t *node, const char *key)
+{
+  if (!node || node->type != YAML_MAPPING_NODE)
+    return NULL;
+  for (yaml_node_pair_t *p = node->data.mapping.pairs.start;
+       p < node->data.mapping.pairs.top; p++) {
+    yaml_node_t *k = yaml_document_get_node (doc, p->key);
+    if (k && k->type == YAML_SCALAR_NODE &&
+        !strcmp ((char *) k->data.scalar.value, key))
+      return yaml_document_get_node (doc, p->value);
+  }
+  return NULL;
+}
+
+static const char *
+yaml_text (yaml_node_t *node)
+{
+  return node && node->type == YAML_SCALAR_NODE
+             ? (const char *) node->data.scalar.value
+             : NULL;
+}
+
+static void
+netplan_addresses (yaml_document_t *doc, yaml_node_t *list, struct card *c)
+{
+  if (!list || list->type != YAML_SEQUENCE_NODE)
+    return;
+  for (yaml_node_item_t *i = list->data.sequence.items.start;
+       i < list->data.sequence.items.top; i++) {
+    const char *s = yaml_text (yaml_document_get_node (doc, *i));
+    if (s && strchr (s, ':'))
+      c->static6 = true;
+    else if (s)
+      c->static4 = true;
+  }
+}
+
+static int
+netplan_card (yaml_document_t *doc, const char *id, yaml_node_t *node,
+              const char *path, struct card_vec *to, struct err *e)
+{
+  yaml_node_t *match = yaml_get (doc, node, "match");
+  const char *name = yaml_text (yaml_get (doc, match, "name")),
+             *mac = yaml_text (yaml_get (doc, match, "macaddress")),
+             *renamed = yaml_text (yaml_get (doc, node, "set-name"));
+  struct card *c = add_card (to,
+                             name    ? name
+                             : match ? (renamed ? renamed : "*")
+                                     : id,
+                             path, e);
+
+  if (!c)
+    return -1;
+  if (mac && !(c->mac = strdup (mac)))
+    return err_set (e, ENOMEM, "out of memory");
+  c->started = true;
+  c->dhcp4 = is_yes (yaml_text (yaml_get (doc, node, "dhcp4")));
+  c->auto6 = is_yes (yaml_text (yaml_get (doc, node, "dhcp6")));
+  netplan_addresses (doc, yaml_get (doc, node, "addresses"), c);
+  return 0;
+}
+
+static int
+netplan_document (yaml_document_t *doc, const char *path, struct card_vec *to,
+                  struct err *e)
+{
+  yaml_node_t *network = yaml_get (doc, yaml_document_get_root_node (doc),
+                                   "network"),
+              *cards = yaml_get (doc, network, "ethernets");
+
+  if (!cards || cards->type != YAML_MAPPING_NODE)
+    return 0;
+  for (yaml_node_pair_t *p = cards->data.mapping.pairs.start;
+       p < cards->data.mapping.pairs.top; p++) {
+    const char *id = yaml_text (yaml_document_get_node (doc, p->key));
+    if (id && netplan_card (doc, id, yaml_document_get_node (doc, p->value),
+                            path, to, e) == -1)
+      return -1;
+  }
+  return 0;
+}
+
+static int
+netplan_file (const struct vfs *v unused_arg, const char *path, char *text,
+              struct card_vec *to, struct err *e)
+{
+  yaml_parser_t parser;
+  yaml_document_t doc;
+  int r;
+
+  if (!yaml_parser_initialize (&parser))
+    return err_set (e, ENOMEM, "out of memory");
+  yaml_parser_set_input_string (&parser, (const void *) text, strlen (text));
+  r = yaml_parser_load (&parser, &doc)
+          ? 0
+          : err_set (e, EINVAL, "is not valid YAML");
+  if (r == 0) {
+    r = netplan_document (&doc, path, to, e);
+    yaml_document_delete (&doc);
+  }
+  yaml_parser_delete (&parser);
+  return r;
+}
+
+/* --- all ------------------------------------------------------------- */
+
+int
+network_config_read (const struct vfs *v, struct card_vec *to, struct err *e)
+{
+  static const struct {
+    const char *dir, *prefix, *suffix;
+    file_fn fn;
+  } places[] = {
+    { "/etc/sysconfig/network-scripts", "ifcfg-", "", ifcfg_file },
+    { "/etc/sysconfig/network", "ifcfg-", "", ifcfg_file },
+    { "/etc/netplan", "", ".yaml", netplan_file },
+    { "/etc/systemd/network", "", ".network", networkd_file },
+    { "/usr/lib/systemd/network", "zz-", ".network", networkd_file },
+    { "/etc/NetworkManager/system-connections", "", "", keyfile_file },
+  };
+
+  if (from_interfaces (v, to, e) == -1)
+    return -1;
+  for (size_t i = 0; i < ARRAY_SIZE (places); i++)
+    if (each_file (v, places[i].dir, places[i].prefix, places[i].suffix,
+                   places[i].fn, to, e) == -1)
+      return -1;
+  return 0;
+}

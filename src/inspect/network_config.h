@@ -1,0 +1,26 @@
+/* xrayfs: how a Linux guest configures its network cards
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef XRAYFS_INSPECT_NETWORK_CONFIG_H
+#define XRAYFS_INSPECT_NETWORK_CONFIG_H
+
+#include "inspect/image_priv.h"
+
+/* One card, or a pattern of cards, in one configuration. */
+struct card {
+  char *name;   /* "eth0", or a pattern ("en*", "*"); never NULL */
+  char *mac;    /* configured for a card with this address alone; or NULL */
+  char *source; /* the file */
+  bool started; /* at boot */
+  bool dhcp4, static4, auto6, static6;
+};
+DEFINE_VEC (card_vec, struct card)
+
+/* Adds what ifupdown, ifcfg files (Red Hat, SUSE), netplan, systemd-networkd
+ * and NetworkManager are told of cards; not the loopback, bridges and the
+ * like. */
+int network_config_read (const struct vfs *v, struct card_vec *to,
+                         struct err *e) must_check;
+void network_config_free (struct card_vec *v);
+
+#endif

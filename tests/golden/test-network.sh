@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Guests with each way of configuring network cards, and what is said of it.
+. "${srcdir:-.}/tests/functions.sh"
+takes_long
+. "$srcdir/tests/golden/guests.sh"
+
+# No cloud-init, which would write the configuration itself.
+plain ()
+{
+  rm -rf "$r/usr/bin/cloud-init" "$r/etc/cloud" "$r"/usr/lib/python3 \
+    "$r"/etc/systemd/system/cloud-init* "$r/etc/network" "$r"/etc/systemd/system/*/cloud-*
+}
+predictable () { mkdir -p "$r/lib/udev/rules.d"; echo rule > "$r/lib/udev/rules.d/80-net-setup-link.rules"
+  mkdir -p "$r/lib/systemd/network"; echo '[Link]' > "$r/lib/systemd/network/99-default.link"; }
+
+n=os/network
+guest cloud-init $n/dhcp=yes << 'END'
+END
+
+guest ifupdown $n/dhcp=yes $n/eth0=yes $n/ipv6=no $n/interfaces="eth0	dhcp	/etc/network/interfaces.d/eth0" << 'END'
+plain; mkdir -p "$r/etc/network/interfaces.d"
+printf 'source /etc/network/interfaces.d/*\nauto lo\niface lo inet loopback\n' > "$r/etc/network/interfaces"
+printf 'allow-hotplug eth0\niface eth0 inet dhcp\n' > "$r/etc/network/interfaces.d/eth0"
+END
+
+guest ifupdown-static $n/dhcp=no $n/ipv6=yes << 'END'
+plain; mkdir -p "$r/etc/network"
+printf 'auto eth0\niface eth0 inet static\n address 10.0.0.2/24\niface eth0 inet6 static\n address 2001:db8::2/64\n' \
+  > "$r/etc/network/interfaces"
+END
+
+guest predictable-name $n/eth0=no $n/dhcp=no << 'END'
+plain; predictable; mkdir -p "$r/etc/network"
+printf 'auto ens33\niface ens33 inet dhcp\n' > "$r/etc/network/interfaces"
+END
+
+guest ifnames-off $n/eth0=yes $n/dhcp=yes << 'END'
+plain; predictable; mkdir -p "$r/etc/network"
+printf 'auto eth0\niface eth0 inet dhcp\n' > "$r/etc/network/interfaces"
+sed -i 's/ro quiet/ro net.ifnames=0/' "$r/boot/grub/grub.cfg"
+END
+
+guest masked-policy $n/eth0=yes << 'END'
+plain; predictable; mkdir -p "$r/etc/udev/rules.d"; ln -s /dev/null "$r/etc/udev/rules.d/80-net-setup-link.rules"
+END
+
+guest old-address $n/eth0=no << 'END'
+plain; mkdir -p "$r/etc/udev/rules.d"
+echo 'SUBSYSTEM=="net", ACTION=="add", ATTR{address}=="00:0c:29:01:02:03", NAME="eth0"' \
+  > "$r/etc/udev/rules.d/70-persistent-net.rules"
+END
+
+guest ifcfg $n/dhcp=yes $n/interfaces="eth0	dhcp	/etc/sysconfig/network-scripts/ifcfg-eth0" << 'END'
+plain; mkdir -p "$r/etc/sysconfig/network-scripts"
+printf 'DEVICE="eth0"\nBOOTPROTO="dhcp"\nONBOOT="yes"\nTYPE="Ethernet"\n' > "$r/etc/sysconfig/network-scripts/ifcfg-eth0"
+printf 'DEVICE=lo\nONBOOT=yes\n' > "$r/etc/sysconfig/network-scripts/ifcfg-lo"
+END
+
+guest ifcfg-of-another-card $n/dhcp=no << 'END'
+plain; mkdir -p "$r/etc/sysconfig/network-scripts"
+printf 'DEVICE=eth0\nBOOTPROTO=dhcp\nONBOOT=yes\nHWADDR=00:0C:29:01:02:03\n' > "$r/etc/sysconfig/network-scripts/ifcfg-eth0"
+END
+
+guest ifcfg-off $n/dhcp=no $n/interfaces="eth0	off	/etc/sysconfig/network-scripts/ifcfg-eth0" << 'END'
+plain; mkdir -p "$r/etc/sysconfig/network-scripts"
+printf 'DEVICE=eth0\nBOOTPROTO=dhcp\nONBOOT=no\n' > "$r/etc/sysconfig/network-scripts/ifcfg-eth0"
+END
+
+guest wicked $n/dhcp=yes << 'END'
+plain; mkdir -p "$r/etc/sysconfig/network"
+printf "BOOTPROTO='dhcp4'\nSTARTMODE='auto'\n" > "$r/etc/sysconfig/network/ifcfg-eth0"
+END
+
+guest netplan $n/dhcp=yes $n/eth0=no << 'END'
+plain; predictable; mkdir -p "$r/etc/netplan"
+printf 'network:\n  version: 2\n  ethernets:\n    any:\n      match: {name: "en*"}\n      dhcp4: true\n' > "$r/etc/netplan/a.yaml"
+END
+
+guest netplan-static $n/dhcp=no $n/interfaces="ens33	static	/etc/netplan/a.yaml" << 'END'
+plain; predictable; mkdir -p "$r/etc/netplan"
+printf 'network:\n  ethernets:\n    ens33:\n      addresses: [10.0.0.2/24]\n' > "$r/etc/netplan/a.yaml"
+END
+
+guest netplan-broken $n/interfaces=unknown $n/dhcp=unknown << 'END'
+plain; mkdir -p "$r/etc/netplan"; printf 'network: [\n' > "$r/etc/netplan/a.yaml"
+END
+
+guest networkd $n/dhcp=yes << 'END'
+plain; predictable; mkdir -p "$r/etc/systemd/network"
+printf '[Match]\nName=en* eth*\n[Network]\nDHCP=yes\n' > "$r/etc/systemd/network/20-wired.network"
+END
+
+guest keyfile $n/dhcp=no $n/ipv6=no << 'END'
+plain; predictable; mkdir -p "$r/etc/NetworkManager/system-connections"
+printf '[connection]\nid=a\ntype=ethernet\ninterface-name=ens192\n[ipv4]\nmethod=auto\n[ipv6]\nmethod=auto\n' \
+  > "$r/etc/NetworkManager/system-connections/a.nmconnection"
+END
+
+guest manager $n/dhcp=yes << 'END'
+plain; predictable; mkdir -p "$r/etc/systemd/system/multi-user.target.wants"
+ln -s /usr/lib/systemd/system/NetworkManager.service "$r/etc/systemd/system/multi-user.target.wants/"
+END
+
+guest only-six $n/dhcp=no $n/ipv6=yes << 'END'
+plain; mkdir -p "$r/etc/systemd/network"
+printf '[Match]\nName=eth0\n[Network]\nDHCP=ipv6\n' > "$r/etc/systemd/network/a.network"
+END
+
+guest nothing $n/dhcp=unknown $n/interfaces= << 'END'
+plain
+END
+
+exit "$failed"
