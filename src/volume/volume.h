@@ -67,4 +67,27 @@ int superblock_probe (struct block *block, struct superblock **ret,
                       struct err *e) must_check nonnull (1, 2, 3);
 void superblock_free (struct superblock *s);
 
+/* What a superblock that holds no files says of itself: swap, or an encrypted
+ * volume.  (Physical volumes and members of arrays: see logical.h.) */
+struct container_info {
+  uint64_t size;       /* bytes of what it holds; UINT64_MAX: not said */
+  char state[24];      /* clean, dirty, hibernated */
+  struct buf features; /* words */
+  char hidden[128]; /* why what it holds cannot be seen: "encrypted with LUKS2
+                     * (aes-xts-plain64, 512-bit key)"; "": nothing is */
+};
+
+struct container_ops {
+  const char *type; /* libblkid's TYPE */
+  int (*info) (struct block *block, struct container_info *ret,
+               struct err *e);
+};
+
+/* The one for libblkid's TYPE, or NULL. */
+const struct container_ops *container_find (const char *type) nonnull (1);
+void container_info_free (struct container_info *c) nonnull (1);
+
+extern const struct container_ops luks_container, bitlocker_container,
+    swap_container, swsuspend_container;
+
 #endif
