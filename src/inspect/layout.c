@@ -210,6 +210,9 @@ superblock_compute (void *arg, struct err *e)
 {
   struct volume *v = arg;
 
+  if (v->logical && v->logical->refusal)
+    return err_set (e, v->logical->refusal_code, "%s: %s", v->label,
+                    v->logical->refusal);
   if (superblock_probe (v->block, &v->superblock, e) == -1)
     return err_in (e, "%s", v->label);
   return 0;

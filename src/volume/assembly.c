@@ -278,3 +278,14 @@ assembly_add (struct block *b, struct run *run, struct err *e)
   run_free (run);
   return -1;
 }
+
+const char *
+assembly_refusal (const struct block *b, int *ret_code)
+{
+  const struct run_vec *v = b->priv;
+
+  if (v->len == 0 || v->items[0].run.kind != RUN_REFUSED)
+    return NULL;
+  *ret_code = v->items[0].run.code;
+  return v->items[0].run.why;
+}

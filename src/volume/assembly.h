@@ -60,6 +60,11 @@ struct block *assembly_new (struct block_env *env, struct err *e);
 int assembly_add (struct block *b, struct run *run, struct err *e) must_check
     nonnull (1, 2, 3);
 
+/* Why B cannot be read from its start on, or NULL: it can.  RET_CODE: of that
+ * error. */
+const char *assembly_refusal (const struct block *b, int *ret_code)
+    nonnull (1, 2);
+
 void run_free (struct run *run) nonnull (1);
 
 #endif

@@ -54,6 +54,7 @@ load_volume_header (struct volume_header *v, const unsigned char *h,
 
 /* --- metadata -------------------------------------------------------- */
 
+/* As cryptsetup names them, with the bits of all keys. */
 static const char *
 method_name (uint32_t method)
 {
@@ -61,12 +62,12 @@ method_name (uint32_t method)
     uint32_t method;
     const char *name;
   } methods[] = {
-    { 0x8000, "aes-cbc-elephant 128-bit" },
-    { 0x8001, "aes-cbc-elephant 256-bit" },
-    { 0x8002, "aes-cbc 128-bit" },
-    { 0x8003, "aes-cbc 256-bit" },
-    { 0x8004, "aes-xts-plain64 128-bit" },
-    { 0x8005, "aes-xts-plain64 256-bit" },
+    { 0x8000, "aes-cbc-elephant 256-bit" }, /* AES-128, and the diffuser's */
+    { 0x8001, "aes-cbc-elephant 512-bit" },
+    { 0x8002, "aes-cbc-eboiv 128-bit" },
+    { 0x8003, "aes-cbc-eboiv 256-bit" },
+    { 0x8004, "aes-xts-plain64 256-bit" }, /* two keys of AES-128 */
+    { 0x8005, "aes-xts-plain64 512-bit" },
   };
 
   for (size_t i = 0; i < ARRAY_SIZE (methods); i++)

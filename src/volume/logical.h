@@ -34,6 +34,8 @@ struct logical {
   uint64_t size; /* bytes */
   struct buf segments; /* a line each: start length type stripe place... */
   struct block *block; /* reads fail where the volume cannot be read */
+  const char *refusal; /* why it cannot be read from its start on, or NULL */
+  int refusal_code;
 };
 DEFINE_VEC (logical_vec, struct logical *)
 DEFINE_VEC (logical_text_vec, char *)

@@ -245,6 +245,7 @@ add_lv (struct assembler *a, struct vg *vg, struct vg_lv *lv)
   if (!l || name_logical (a, vg, lv, l) == -1)
     return -1;
   l->size = lv->block->size;
+  l->refusal = assembly_refusal (lv->block, &l->refusal_code);
   l->segments = lv->segments;
   lv->segments = (struct buf){ 0 };
   if (buf_check (&l->segments, a->err) == -1)

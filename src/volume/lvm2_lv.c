@@ -462,32 +462,44 @@ load_segments (struct builder *b, struct segment_vec *v)
   return 0;
 }
 
-/* All of B's block says WHY. */
+/* All of B's block, of SIZE bytes now, says WHY. */
 static int
-refuse_all (struct builder *b, const char *why, const char *name)
+refuse_all (struct builder *b, uint64_t size, const char *why,
+            const char *name)
 {
-  uint64_t size = b->block->size;
-
   b->block = assembly_new (b->vg->env, b->err);
   if (!b->block || logical_hide (b->vg->set, b->block, b->err) == -1)
     return -1;
   return refuse (b, size, ENOTSUP, why, name);
 }
 
+/* It is as large as its origin was, not as its store. */
+static int
+refuse_snapshot (struct builder *b)
+{
+  const struct text_node *s = b->lv->snapshot;
+  const struct text_node *origin =
+      text_find (b->vg->text, s, "origin", TEXT_STRING);
+  uint64_t n, size;
+
+  if (text_number (b->vg->text, s, "extent_count", &n, b->err) == -1)
+    return -1;
+  if (__builtin_mul_overflow (n, b->vg->extent, &size))
+    return err_set (b->err, EINVAL, "a snapshot of impossible size");
+  return refuse_all (b, size,
+                     "a snapshot of '%.128s', which is not put together",
+                     origin ? origin->string : "");
+}
+
 /* What another volume makes of this one. */
 static int
 apply_snapshot (struct builder *b)
 {
-  const struct text_node *origin =
-      b->lv->snapshot
-          ? text_find (b->vg->text, b->lv->snapshot, "origin", TEXT_STRING)
-          : NULL;
-
   if (b->lv->snapshot)
-    return refuse_all (b, "a snapshot of '%.128s', which is not put together",
-                       origin ? origin->string : "");
+    return refuse_snapshot (b);
   if (b->lv->merging)
-    return refuse_all (b, "a snapshot is being merged into '%.128s'",
+    return refuse_all (b, b->block->size,
+                       "a snapshot is being merged into '%.128s'",
                        b->lv->name);
   return 0;
 }

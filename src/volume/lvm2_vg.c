@@ -177,9 +177,11 @@ load_lvs (struct vg *vg, struct err *e)
   return 0;
 }
 
-/* A hidden volume (snapshot0) says that STORE holds what ORIGIN had. */
+/* A volume of no use of its own (snapshot0) says that STORE holds what ORIGIN
+ * had; the tools show the store by its name in its place. */
 static void
-mark_snapshot (struct vg *vg, const struct text_node *segment)
+mark_snapshot (struct vg *vg, struct vg_lv *holder,
+               const struct text_node *segment)
 {
   const struct text_node *origin =
       text_find (vg->text, segment, "origin", TEXT_STRING);
@@ -192,8 +194,11 @@ mark_snapshot (struct vg *vg, const struct text_node *segment)
   if (merging && origin && (lv = vg_find_lv (vg, origin->string)))
     lv->merging = true;
   store = store ? store : merging;
-  if (store && (lv = vg_find_lv (vg, store->string)))
-    lv->snapshot = segment;
+  if (!store || !(lv = vg_find_lv (vg, store->string)))
+    return;
+  lv->snapshot = segment;
+  lv->visible = lv->visible || holder->visible;
+  holder->visible = false;
 }
 
 static void
@@ -209,7 +214,7 @@ mark_snapshots (struct vg *vg)
                  ? text_find (vg->text, s, "type", TEXT_STRING)
                  : NULL;
       if (type && !strcmp (type->string, "snapshot"))
-        mark_snapshot (vg, s);
+        mark_snapshot (vg, &vg->lvs[i], s);
     }
 }
 

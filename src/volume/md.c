@@ -388,6 +388,7 @@ add_array (struct array *a)
       fill_block (a, b, &l->segments) == 0 &&
       buf_check (&l->segments, a->err) == 0) {
     l->size = b->size;
+    l->refusal = assembly_refusal (b, &l->refusal_code);
     l->block = steal_ptr (&b);
     note_missing (a, l);
     return 0;
