@@ -34,6 +34,7 @@ struct logical {
   uint64_t size; /* bytes */
   struct buf segments; /* a line each: start length type stripe place... */
   struct block *block; /* reads fail where the volume cannot be read */
+  bool incomplete;     /* a place of it is missing: reads fail there */
   const char *refusal; /* why it cannot be read from its start on, or NULL */
   int refusal_code;
 };

@@ -250,7 +250,8 @@ add_lv (struct assembler *a, struct vg *vg, struct vg_lv *lv)
   lv->segments = (struct buf){ 0 };
   if (buf_check (&l->segments, a->err) == -1)
     return -1;
-  if (!lv->whole)
+  l->incomplete = !lv->whole;
+  if (l->incomplete)
     buf_printf (&a->set->notes, "%s: a part of it is not in the image\n",
                 l->name);
   return block_slice_open (lv->block, 0, l->size, &l->block, a->err);

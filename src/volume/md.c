@@ -364,14 +364,16 @@ name_array (struct array *a, struct logical *l)
 }
 
 static void
-note_missing (struct array *a, const struct logical *l)
+note_missing (struct array *a, struct logical *l)
 {
   for (uint32_t i = 0; i < a->super->raid_disks; i++)
-    if (!a->legs[i])
+    if (!a->legs[i]) {
+      l->incomplete = true;
       buf_printf (&a->set->notes,
                   "%s: device %" PRIu32
                   " is not in the image, or out of sync\n",
                   l->name, i);
+    }
 }
 
 static int

@@ -15,8 +15,8 @@ disk ()
   local i=0 m
   rm -f "$img"
   truncate -s $((part * $# + (4 << 20))) "$img"
-  for m; do echo "size=$((part / 512)), type=fd"; done |
-    sfdisk -q --no-reread --no-tell-kernel -X dos "$img"
+  for m; do echo "size=$((part / 512))"; done |
+    sfdisk -q --no-reread --no-tell-kernel -X gpt "$img"
   for m; do
     dd if="$m" of="$img" bs=1M seek=$((1 + 8 * i)) conv=notrunc,sparse status=none
     i=$((i + 1))
@@ -107,6 +107,7 @@ for row in range(rows):
         for k, leg in enumerate(free): put(leg, row, row * (n - parities) + k)
 for leg, path in zip(legs, out): open(path, "wb").write(leg)
 END
+# Enough rows that every layout goes round.
 size=$((1 << 20)) chunk=16384
 striped ()
 {
