@@ -274,6 +274,8 @@ part_info (struct volume *v, struct err *e)
 
   if (m && m->err.code && m->size == UINT64_MAX)
     *e = m->err;
+  else if (m && m->unread.code)
+    *e = m->unread;
   if (!m || e->code)
     return -1;
   v->info = (struct fs_info){ .size = m->size,

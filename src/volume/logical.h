@@ -21,6 +21,7 @@ struct member {
   uint64_t size, used, free;
   char state[24];      /* clean, dirty, errors */
   struct buf features; /* words */
+  struct err unread;   /* code != 0: why its state is not known */
   struct err err;      /* code != 0: why what it holds is not (all) known */
 };
 

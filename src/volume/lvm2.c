@@ -305,6 +305,10 @@ describe_pv (struct member *m, const struct vg *vg, const struct vg_pv *pv,
     }
   snprintf (m->state, sizeof m->state, "%s",
             on_disk->damaged.code ? "errors" : "clean");
+  if (on_disk->damaged.code != EIO)
+    return;
+  m->unread = on_disk->damaged;
+  err_in (&m->unread, "%s", m->label);
 }
 
 /* All that the group's members hold is known, or nothing of it, because of
@@ -363,13 +367,15 @@ settle_lone (struct assembler *a, size_t i)
   struct member *m = &a->members[i];
   struct err why = pv->damaged;
 
-  if (why.code)
-    return blame (a, i, &why);
-  if (pv->n_areas == 0) {
+  if (!why.code && pv->n_areas == 0)
     err_set (&why, ENOTSUP,
              "a physical volume of LVM2 whose metadata are on another disk");
+  /* Its group was not understood, or is newer on another one. */
+  if (!why.code && pv->n_copies > 0)
+    err_set (&why, ENOTSUP,
+             "a physical volume of LVM2 that its volume group does not name");
+  if (why.code)
     return blame (a, i, &why);
-  }
   m->size = m->free = pv->device_size;
   m->used = 0;
   snprintf (m->state, sizeof m->state, "clean");

@@ -141,8 +141,9 @@ load_pvs (struct vg *vg, struct err *e)
        n = text_next (vg->text, n)) {
     if (n->kind != TEXT_SECTION)
       continue;
-    if (load_pv (vg, n, &vg->pvs[vg->n_pvs++], e) == -1)
+    if (load_pv (vg, n, &vg->pvs[vg->n_pvs], e) == -1)
       return err_in (e, "physical volume '%.128s'", n->key);
+    vg->n_pvs++;
   }
   if (vg->n_pvs)
     qsort (vg->pvs, vg->n_pvs, sizeof *vg->pvs, by_key);
