@@ -2,8 +2,8 @@
 """Metadata of LVM2 by hand, of the form that lvm 2.03.16 writes, for tests and
 seeds: where no tool can make them without device-mapper.
 
-  lvm_text.py guest ROOT_FS > IMAGE   a physical volume, whose volume group has
-                                      the logical volumes root and thin
+  lvm_text.py guest ROOT_FS [COPIES] > IMAGE
+      a physical volume, whose volume group has the volumes root and thin
 """
 import struct
 import sys
@@ -103,7 +103,7 @@ def disk(body, size=256 << 10, copies=1, letter="A", contents=(), offset=512,
     return bytes(out)
 
 
-def guest(path):
+def guest(path, copies=2):
     with open(path, "rb") as f:
         root = f.read()
     n = -(-len(root) // 4096)
@@ -115,9 +115,9 @@ def guest(path):
                 extents=n)
     # libblkid looks for no physical volume on what a floppy disk could hold.
     sys.stdout.buffer.write(disk(
-        body, size=START + n * 4096 + (1536 << 10), copies=2, offset=-1000,
+        body, size=START + n * 4096 + (1536 << 10), copies=copies, offset=-1000,
         contents=[(n - split, root[:split * 4096]), (0, root[split * 4096:])]))
 
 
 if __name__ == "__main__":
-    guest(sys.argv[2])
+    guest(sys.argv[2], *map(int, sys.argv[3:]))
