@@ -204,7 +204,7 @@ static const struct node_def common_rows[] = {
   NUMBER_ROW ("fs_free", show_fs_free, "bytes free"),
   TEXT_ROW ("fs_features", show_fs_features, "feature words"),
   TEXT_ROW ("fs_state", show_fs_state,
-            "clean, dirty, needs-recovery or errors"),
+            "clean, dirty, needs-recovery, hibernated or errors"),
   TEXT_ROW ("role", show_role,
             "root, boot, esp, bios-boot, swap, home, var, lvm, recovery,"
             " data or unknown"),
