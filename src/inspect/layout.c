@@ -240,6 +240,10 @@ fs_compute (void *arg, struct err *e)
 
   if (!sb)
     return -1;
+  if (v->logical && sb->table && !strcmp (sb->type, "none"))
+    return err_set (e, ENOTSUP,
+                    "%s: it has a partition table (%s), which is not read",
+                    v->label, sb->table);
   if (volume_is_extended (v) || !strcmp (sb->type, "none"))
     return err_set (e, ENOENT, "%s: no filesystem", v->label);
   if (fs_mount (v->block, sb->type, &v->fs, e) == -1)

@@ -16,7 +16,7 @@
 
 /* A physical volume holds at most one copy at its start and one at its end;
  * its header has room for more. */
-#define LVM2_MAX_AREAS 8
+#define LVM2_MAX_AREAS 4
 
 struct lvm2_copy { /* of the metadata: text in a ring buffer */
   uint64_t area, area_size;
@@ -58,7 +58,7 @@ enum lv_state { LV_UNBUILT, LV_BUILDING, LV_BUILT };
 struct vg_lv {
   const char *name;
   const struct text_node *section;
-  bool visible;
+  bool visible, write_mostly;
   const struct text_node *snapshot; /* of which it is the store, or NULL */
   bool merging;                     /* a snapshot is being merged into it */
   enum lv_state state;

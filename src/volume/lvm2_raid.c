@@ -268,11 +268,25 @@ is_complete (const struct raid *r, unsigned copies)
   return true;
 }
 
+/* Which leg of raid1 is read: the kernel too takes those that are written
+ * mostly only where there is no other. */
+static size_t
+choose_leg (const struct raid *r)
+{
+  size_t any = 0;
+
+  for (size_t i = r->n_legs; i > 0; i--)
+    if (r->legs[i - 1].leg.block)
+      any = i - 1;
+  for (size_t i = 0; i < r->n_legs; i++)
+    if (r->legs[i].leg.block && !r->legs[i].image->write_mostly)
+      return i;
+  return any;
+}
+
 int
 raid_run (struct raid *r, uint64_t length, struct run *ret, struct err *e)
 {
-  size_t only = 0;
-
   *ret = (struct run){ .kind = r->type->kind,
                        .length = length,
                        .stripe = r->stripe,
@@ -285,10 +299,8 @@ raid_run (struct raid *r, uint64_t length, struct run *ret, struct err *e)
   r->complete =
       is_complete (r, is_raid1 (r) ? (unsigned) r->n_legs : r->type->copies);
   if (is_raid1 (r)) {
-    while (only + 1 < r->n_legs && !r->legs[only].leg.block)
-      only++;
     ret->kind = RUN_STRIPED;
-    ret->legs[ret->n_legs++] = r->legs[only].leg;
+    ret->legs[ret->n_legs++] = r->legs[choose_leg (r)].leg;
     return 0;
   }
   for (size_t i = 0; i < r->n_legs; i++)

@@ -171,6 +171,8 @@ load_lvs (struct vg *vg, struct err *e)
       .name = n->key,
       .section = n,
       .visible = text_has_word (vg->text, n, "status", "VISIBLE"),
+      .write_mostly = text_has_word (vg->text, n, "status", "WRITEMOSTLY") ||
+                      text_has_word (vg->text, n, "flags", "WRITEMOSTLY"),
     };
   }
   if (vg->n_lvs)

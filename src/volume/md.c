@@ -163,14 +163,27 @@ run_of_legs (struct array *a, struct run *run)
   return 0;
 }
 
-/* Any leg that is up to date has all. */
+/* Any leg that is up to date has all; the kernel too reads those that are
+ * written mostly only where there is no other. */
+static uint32_t
+choose_leg (const struct array *a)
+{
+  uint32_t any = 0;
+
+  for (uint32_t i = a->super->raid_disks; i > 0; i--)
+    if (a->legs[i - 1])
+      any = i - 1;
+  for (uint32_t i = 0; i < a->super->raid_disks; i++)
+    if (a->legs[i] && !a->legs[i]->super.write_mostly)
+      return i;
+  return any;
+}
+
 static int
 run_raid1 (struct array *a, struct run *run)
 {
-  uint32_t role = 0;
+  uint32_t role = choose_leg (a);
 
-  while (role + 1 < a->super->raid_disks && !a->legs[role])
-    role++;
   run->length = a->super->size;
   run->legs = calloc (1, sizeof *run->legs);
   if (!run->legs)
@@ -236,6 +249,9 @@ make_run (struct array *a, struct run *run, const char **ret_why)
   *ret_why = NULL;
   if (s->reshape)
     *ret_why = "the array is being reshaped";
+  else if (s->journal)
+    *ret_why = "what was written last may be in the journal of the array"
+               " alone, and it is not read";
   else if (s->level == 1)
     return run_raid1 (a, run);
   else if (s->chunk == 0)

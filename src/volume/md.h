@@ -24,7 +24,9 @@ struct md_super {
   enum md_duty duty;
   uint32_t role; /* MD_ACTIVE, MD_RECOVERING: its place in the array */
   bool clean, bitmap;
-  bool reshape; /* its layout is being changed */
+  bool write_mostly; /* others are read before it, since it may lag */
+  bool journal;      /* the newest data may be in a journal alone */
+  bool reshape;      /* its layout is being changed */
 };
 
 /* The superblock of B, wherever it lies.

@@ -21,6 +21,7 @@
 #define HAS_RECOVERY   2u
 #define HAS_RESHAPE    4u
 #define IS_REPLACEMENT 16u
+#define HAS_JOURNAL    512u
 #define KNOWN_FEATURES 0x1fffu
 
 /* dev_roles of version 1 */
@@ -104,6 +105,8 @@ load1 (struct md_super *s, const unsigned char *sb, unsigned minor,
   s->clean = load_le64 (sb + 208) == UINT64_MAX;
   s->bitmap = features & HAS_BITMAP;
   s->reshape = features & HAS_RESHAPE;
+  s->journal = features & HAS_JOURNAL;
+  s->write_mostly = sb[184] & 1;
   load_role1 (s, sb, features);
   return 0;
 }
@@ -166,6 +169,7 @@ load0 (struct md_super *s, const unsigned char *sb, bool big, uint64_t place,
   s->reshape = w[2] == 91;
   s->device = w[992];
   s->role = w[995];
+  s->write_mostly = w[996] & 0x200;
   load_role0 (s, w[996]);
   return 0;
 }

@@ -199,6 +199,7 @@ superblock_probe (struct block *block, struct superblock **ret, struct err *e)
   __attribute__ ((cleanup (table_scout_free))) struct scout s = {
     .disk = block,
   };
+  CLEANUP_FREE char *table = NULL;
   CLEANUP_CLOSE int fd = -1;
 
   if (block->size == 0)
@@ -212,8 +213,11 @@ superblock_probe (struct block *block, struct superblock **ret, struct err *e)
     return -1;
   /* With partitions, as blkid does: a table that was written over the start
    * of a physical volume ends it. */
-  return superblock_ask (fd, block->size, SUPERBLOCKS | PARTITIONS, ret, NULL,
-                         e);
+  if (superblock_ask (fd, block->size, SUPERBLOCKS | PARTITIONS, ret, &table,
+                      e) == -1)
+    return -1;
+  (*ret)->table = steal_ptr (&table);
+  return 0;
 }
 
 void
@@ -226,6 +230,7 @@ superblock_free (struct superblock *s)
   free (s->label);
   free (s->uuid);
   free (s->version);
+  free (s->table);
   free (s->ambivalent);
   free (s);
 }

@@ -55,6 +55,7 @@ struct superblock {
                 * "ambivalent": see below */
   char *usage; /* "filesystem" "raid" "crypto" "other" */
   char *label, *uuid, *version;
+  char *table;      /* type of the partition table that lies there, or NULL */
   char *ambivalent; /* a sentence that names the types, when libblkid finds
                      * more than one and blkid answers none: the finding is
                      * `unknown`, and this is the reason.  Else NULL */

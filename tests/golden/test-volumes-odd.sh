@@ -89,6 +89,14 @@ assert_equal "nested: filesystem" "$(get volumes/out-pv/filesystem)" LVM2_member
 assert_equal "nested: family" "$(get os/family)" unknown
 get evidence/os/family | grep -q "what lies within a logical volume is not put together" || fail "$(get evidence/os/family)"
 
+# A disk within an array: there may be a system on its partitions.
+truncate -s 2M "$tmp/inner"
+echo 1M,512K | sfdisk -q --no-reread --no-tell-kernel -X dos "$tmp/inner"
+python3 "$golden/md.py" $((4 << 20)) 2 level=1 disks=1 role=0 name=h:disk data=$((64 << 10)) size=$((3 << 20)) contents="$tmp/inner" > "$tmp/member"
+disk "$tmp/member"
+assert_equal "disk in an array" "$(get volumes/md-disk/filesystem os/family volumes/md-disk/role | tr '\n' ' ')" "none unknown unknown "
+get evidence/os/family | grep -q "volume md-disk: it has a partition table (dos), which is not read" || fail "$(get evidence/os/family)"
+
 # Kinds: what is read, and the words for what is not.
 python3 - "$golden" "$tmp/fs" "$tmp/kinds" << 'END'
 import sys
