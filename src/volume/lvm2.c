@@ -164,7 +164,8 @@ static struct member *
 find_member (struct assembler *a, const char *uuid, size_t *ret)
 {
   for (size_t i = 0; i < a->n; i++)
-    if (!strcmp (a->pvs[i].uuid, uuid)) { /* the first of clones */
+    /* The first of clones.  Without a label there is no UUID. */
+    if (a->pvs[i].uuid[0] && !strcmp (a->pvs[i].uuid, uuid)) {
       *ret = i;
       return &a->members[i];
     }
