@@ -146,11 +146,12 @@ volume_matches (struct volume *v, enum tag tag, const char *name,
 
   switch (tag) {
   case BY_PARTUUID:
-    return same (v->partition->uuid, name);
+    return v->partition && same (v->partition->uuid, name);
   case BY_PARTLABEL:
-    return v->partition->name && !strcmp (v->partition->name, name);
+    return v->partition && v->partition->name &&
+           !strcmp (v->partition->name, name);
   case BY_DEVICE:
-    return v->partition->number > 0 &&
+    return v->partition && v->partition->number > 0 &&
            device_partition (name) == (long) v->partition->number;
   default:
     sb = volume_superblock (v, e);
@@ -180,7 +181,7 @@ find_volume (struct image *img, const char *spec, struct err *e)
   for (size_t i = 0; i < img->n_volumes; i++)
     if (volume_matches (img->volumes[i], tag, plain, e))
       return img->volumes[i];
-  return NULL;
+  return tag == BY_DEVICE ? image_volume_by_device (img, spec) : NULL;
 }
 
 /* --- fstab ----------------------------------------------------------- */
@@ -446,12 +447,14 @@ guest_compute (void *arg, struct err *e)
   struct image *img = arg;
   struct guest *g = &img->guest;
   struct search s = { 0 };
+  struct volume *const *volumes;
+  size_t n;
 
   guest_free (g);
-  if (!image_table (img, e))
+  if (image_volumes (img, &volumes, &n, e) == -1)
     return -1;
-  for (size_t i = 0; i < img->n_volumes; i++)
-    if (look_at (g, &s, img->volumes[i], e) == -1)
+  for (size_t i = 0; i < n; i++)
+    if (look_at (g, &s, volumes[i], e) == -1)
       return -1;
   if (!s.root || s.in_doubt) {
     if (g->unread.len)

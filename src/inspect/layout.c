@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "inspect/image_priv.h"
 
-static void
+void
 volume_free (struct volume *v)
 {
   if (!v)
@@ -15,7 +15,8 @@ volume_free (struct volume *v)
   fs_info_free (&v->info);
   superblock_free (v->superblock);
   fact_free (&v->role);
-  block_close (v->block);
+  if (!v->logical)
+    block_close (v->block);
   lazy_destroy (&v->superblock_cell);
   lazy_destroy (&v->fs_cell);
   lazy_destroy (&v->info_cell);
@@ -28,14 +29,17 @@ volume_free (struct volume *v)
 void
 layout_free (struct image *img)
 {
-  for (size_t i = 0; i < img->n_volumes; i++)
-    volume_free (img->volumes[i]);
-  free (img->volumes);
+  for (size_t i = 0; i < img->n_partitions; i++)
+    volume_free (img->partitions[i]);
+  free (img->partitions);
   partition_table_free (img->table);
+  img->partitions = NULL;
+  img->n_partitions = 0;
+  img->table = NULL;
 }
 
 static int
-name_volume (struct volume *v)
+name_partition (struct volume *v)
 {
   if (v->partition->number == 0) {
     v->name = strdup ("partitions/whole");
@@ -59,7 +63,7 @@ size_on_disk (const struct image *img, const struct partition *p)
   return p->start >= disk ? 0 : MIN (p->size, disk - p->start);
 }
 
-static struct volume *
+struct volume *
 volume_new (struct image *img, unsigned index, struct err *e)
 {
   struct volume *v = calloc (1, sizeof *v);
@@ -70,12 +74,22 @@ volume_new (struct image *img, unsigned index, struct err *e)
   }
   v->image = img;
   v->index = index;
-  v->partition = &img->table->partitions[index];
   lazy_init (&v->superblock_cell, NULL, NULL);
   lazy_init (&v->fs_cell, NULL, NULL);
   lazy_init (&v->info_cell, NULL, NULL);
   lazy_init (&v->role_cell, NULL, NULL);
-  if (name_volume (v) == -1)
+  return v;
+}
+
+static struct volume *
+partition_volume_new (struct image *img, unsigned index, struct err *e)
+{
+  struct volume *v = volume_new (img, index, e);
+
+  if (!v)
+    return NULL;
+  v->partition = &img->table->partitions[index];
+  if (name_partition (v) == -1)
     err_set (e, ENOMEM, "out of memory");
   else if (block_slice_open (img->disk, v->partition->start,
                              size_on_disk (img, v->partition), &v->block,
@@ -92,20 +106,17 @@ layout_compute (void *arg, struct err *e)
   struct partition_table *table;
 
   layout_free (img); /* of an attempt that memory or time cut short */
-  img->volumes = NULL;
-  img->n_volumes = 0;
-  img->table = NULL;
   if (partition_table_read (img->disk, &table, e) == -1)
     return err_in (e, "partition table");
   img->table = table;
-  img->volumes = calloc (table->n_partitions + 1, sizeof *img->volumes);
-  if (!img->volumes)
+  img->partitions = calloc (table->n_partitions + 1, sizeof *img->partitions);
+  if (!img->partitions)
     return err_set (e, ENOMEM, "out of memory");
   for (size_t i = 0; i < table->n_partitions; i++) {
-    struct volume *v = volume_new (img, (unsigned) i, e);
+    struct volume *v = partition_volume_new (img, (unsigned) i, e);
     if (!v)
       return -1;
-    img->volumes[img->n_volumes++] = v;
+    img->partitions[img->n_partitions++] = v;
   }
   return 0;
 }
@@ -118,14 +129,42 @@ image_table (struct image *img, struct err *e)
 }
 
 int
+image_partitions (struct image *img, struct volume *const **ret,
+                  size_t *ret_n, struct err *e)
+{
+  if (!image_table (img, e))
+    return -1;
+  *ret = img->partitions;
+  *ret_n = img->n_partitions;
+  return 0;
+}
+
+int
 image_volumes (struct image *img, struct volume *const **ret, size_t *ret_n,
                struct err *e)
 {
-  if (!image_table (img, e))
+  if (lazy_get (&img->volumes_cell, logical_compute, img, e) == -1)
     return -1;
   *ret = img->volumes;
   *ret_n = img->n_volumes;
   return 0;
+}
+
+/* A partition does not need the logical volumes, which may take long or
+ * fail. */
+struct volume *
+image_volume (struct image *img, size_t index, struct err *e)
+{
+  struct volume *const *v;
+  size_t n;
+
+  if (image_partitions (img, &v, &n, e) == -1 ||
+      (index >= n && image_volumes (img, &v, &n, e) == -1))
+    return NULL;
+  if (index < n)
+    return v[index];
+  err_set (e, ENOENT, "no such volume");
+  return NULL;
 }
 
 bool
@@ -152,6 +191,12 @@ volume_partition (const struct volume *v)
   return v->partition;
 }
 
+const struct logical *
+volume_logical (const struct volume *v)
+{
+  return v->logical;
+}
+
 struct block *
 volume_block (const struct volume *v)
 {
@@ -165,6 +210,9 @@ superblock_compute (void *arg, struct err *e)
 {
   struct volume *v = arg;
 
+  if (v->logical && v->logical->refusal)
+    return err_set (e, v->logical->refusal_code, "%s: %s", v->label,
+                    v->logical->refusal);
   if (superblock_probe (v->block, &v->superblock, e) == -1)
     return err_in (e, "%s", v->label);
   return 0;
@@ -178,6 +226,12 @@ volume_superblock (struct volume *v, struct err *e)
              : NULL;
 }
 
+static bool
+volume_is_extended (const struct volume *v)
+{
+  return v->partition && v->partition->extended;
+}
+
 static int
 fs_compute (void *arg, struct err *e)
 {
@@ -186,7 +240,11 @@ fs_compute (void *arg, struct err *e)
 
   if (!sb)
     return -1;
-  if (v->partition->extended || !strcmp (sb->type, "none"))
+  if (v->logical && sb->table && !strcmp (sb->type, "none"))
+    return err_set (e, ENOTSUP,
+                    "%s: it has a partition table (%s), which is not read",
+                    v->label, sb->table);
+  if (volume_is_extended (v) || !strcmp (sb->type, "none"))
     return err_set (e, ENOENT, "%s: no filesystem", v->label);
   if (fs_mount (v->block, sb->type, &v->fs, e) == -1)
     return err_in (e, "%s", v->label);
@@ -205,12 +263,71 @@ volume_fs_ready (struct volume *v)
   return lazy_ready (&v->fs_cell);
 }
 
+/* Is V a part of volumes that are listed for themselves? */
+static bool
+is_part (const struct superblock *sb)
+{
+  return !strcmp (sb->type, "LVM2_member") ||
+         !strcmp (sb->type, "linux_raid_member");
+}
+
+static int
+part_info (struct volume *v, struct err *e)
+{
+  const struct member *m = volume_member (v, e);
+
+  if (m && m->err.code && m->size == UINT64_MAX)
+    *e = m->err;
+  else if (m && m->unread.code)
+    *e = m->unread;
+  if (!m || e->code)
+    return -1;
+  v->info = (struct fs_info){ .size = m->size,
+                              .used = m->used,
+                              .free = m->free,
+                              .inodes = UINT64_MAX,
+                              .inodes_free = UINT64_MAX };
+  memcpy (v->info.state, m->state, sizeof v->info.state);
+  buf_puts (&v->info.features, buf_str (&m->features));
+  return buf_check (&v->info.features, e);
+}
+
+/* Swap, or an encrypted volume. */
+static int
+container_compute (struct volume *v, const struct container_ops *ops,
+                   struct err *e)
+{
+  struct container_info c;
+
+  if (ops->info (v->block, &c, e) == -1)
+    return err_in (e, "%s", v->label);
+  v->info = (struct fs_info){ .size = c.size,
+                              .used = UINT64_MAX,
+                              .free = UINT64_MAX,
+                              .inodes = UINT64_MAX,
+                              .inodes_free = UINT64_MAX,
+                              .features = c.features };
+  memcpy (v->info.state, c.state, sizeof v->info.state);
+  memcpy (v->hidden, c.hidden, sizeof v->hidden);
+  return buf_check (&v->info.features, e);
+}
+
 static int
 fs_info_compute (void *arg, struct err *e)
 {
   struct volume *v = arg;
-  struct fs *fs = volume_fs (v, e);
+  const struct superblock *sb = volume_superblock (v, e);
+  const struct container_ops *ops = sb ? container_find (sb->type) : NULL;
+  struct fs *fs;
 
+  if (!sb)
+    return -1;
+  fs_info_free (&v->info); /* of an attempt that memory cut short */
+  if (is_part (sb))
+    return part_info (v, e);
+  if (ops)
+    return container_compute (v, ops, e);
+  fs = volume_fs (v, e);
   if (!fs)
     return -1;
   if (fs_info (fs, &v->info, e) == -1)
@@ -247,22 +364,51 @@ is_up_to_date (struct volume *v, const struct fs *fs, struct err *why)
   return false;
 }
 
+static bool
+part_readable (struct volume *v, struct err *why)
+{
+  const struct member *m = volume_member (v, why);
+
+  if (m && m->err.code)
+    *why = m->err;
+  return m && !m->err.code;
+}
+
+/* Swap has nothing to look into. */
+static bool
+container_readable (struct volume *v, const struct superblock *sb,
+                    struct err *why)
+{
+  if (!volume_fs_info (v, why) &&
+      (why->code == EIO || err_is_transient (why)))
+    return false;
+  err_clear (why);
+  if (!v->hidden[0] && strcmp (sb->usage ? sb->usage : "", "crypto"))
+    return true;
+  err_set (why, ENOTSUP, "%s: %s: what it holds cannot be seen", v->label,
+           v->hidden[0] ? v->hidden : "encrypted");
+  return false;
+}
+
 bool
 volume_readable (struct volume *v, struct err *why)
 {
-  const struct fs *fs = volume_fs (v, why);
+  const struct superblock *sb = volume_superblock (v, why);
+  const struct fs *fs;
 
+  if (!sb)
+    return false;
+  if (is_part (sb))
+    return part_readable (v, why);
+  if (container_find (sb->type))
+    return container_readable (v, sb, why);
+  fs = volume_fs (v, why);
   if (fs)
     return is_up_to_date (v, fs, why);
-  if (why->code == ENOENT) {
-    err_clear (why);
-    return true;
-  }
-  if (v->superblock && !strcmp (v->superblock->type, "swap")) {
-    err_clear (why);
-    return true; /* nothing to look into */
-  }
-  return false;
+  if (why->code != ENOENT)
+    return false;
+  err_clear (why);
+  return true;
 }
 
 /* --- role ------------------------------------------------------------ */
@@ -290,6 +436,7 @@ static const struct {
   const char *type, *role;
 } roles_by_filesystem[] = {
   { "swap", "swap" },
+  { "swsuspend", "swap" },
   { "LVM2_member", "lvm" },
 };
 
@@ -334,12 +481,13 @@ role_from_content (struct volume *v, struct fs *fs, struct err *e)
 static int
 role_from_types (struct volume *v, const struct superblock *sb, struct err *e)
 {
+  const char *type = v->partition ? v->partition->type : NULL;
+
   for (size_t i = 0; i < ARRAY_SIZE (roles_by_filesystem); i++)
     if (!strcmp (sb->type, roles_by_filesystem[i].type))
       return fact_set (&v->role, e, "%s", roles_by_filesystem[i].role);
-  for (size_t i = 0; v->partition->type && i < ARRAY_SIZE (roles_by_type);
-       i++)
-    if (!strcmp (v->partition->type, roles_by_type[i].type))
+  for (size_t i = 0; type && i < ARRAY_SIZE (roles_by_type); i++)
+    if (!strcmp (type, roles_by_type[i].type))
       return fact_set (&v->role, e, "%s", roles_by_type[i].role);
   return 0;
 }
@@ -355,11 +503,18 @@ role_compute (void *arg, struct err *e)
   if (!sb)
     return -1;
   fact_evidence (&v->role, "%s: type %s, filesystem %s", v->label,
-                 v->partition->type ? v->partition->type : "none", sb->type);
+                 v->partition && v->partition->type ? v->partition->type
+                                                    : "none",
+                 sb->type);
   if (role_from_types (v, sb, e) == -1)
     return -1;
   if (fact_known (&v->role))
     return 0;
+  if (container_find (sb->type) && !volume_readable (v, e))
+    return fact_could_not_look (&v->role, e);
+  if (is_part (sb))
+    return fact_unknown (&v->role, e, "%s is a part of what volumes/ shows",
+                         v->label);
   fs = volume_fs (v, e);
   if (fs)
     return role_from_content (v, fs, e) == -1

@@ -173,10 +173,12 @@ summary (struct tree *t, struct buf *to, struct err *e)
   return 0;
 }
 
+/* A table of partitions or volumes: the rows of DIR, if there are any. */
 static int
-summary_of_partitions (struct tree *t, struct buf *to, struct err *e)
+summary_of_volumes (struct tree *t, const char *dir_name, const char *title,
+                    struct buf *to, struct err *e)
 {
-  struct node *dir = tree_node (t, "partitions", e);
+  struct node *dir = tree_node (t, dir_name, e);
   static const char *const columns[] = { "filesystem", "role", "label" };
   char path[300], value[128];
 
@@ -187,17 +189,18 @@ summary_of_partitions (struct tree *t, struct buf *to, struct err *e)
     return 0;
   }
   if (dir->children.len)
-    buf_puts (to, "\nPartition  Size        Filesystem  Role       Label\n");
+    buf_printf (to, "\n%-10s Size        Filesystem  Role       Label\n",
+                title);
   for (size_t i = 0; i < dir->children.len; i++) {
     CLEANUP_BUF struct buf size = { 0 };
     const char *name = dir->children.items[i]->name;
-    snprintf (path, sizeof path, "partitions/%s/size", name);
+    snprintf (path, sizeof path, "%s/%s/size", dir_name, name);
     if (line_of (t, path, value, sizeof value, e) == -1)
       return -1;
     add_size (&size, value);
-    buf_printf (to, "%-11s%-12s", name, buf_str (&size));
+    buf_printf (to, "%-10s %-12s", name, buf_str (&size));
     for (size_t c = 0; c < ARRAY_SIZE (columns); c++) {
-      snprintf (path, sizeof path, "partitions/%s/%s", name, columns[c]);
+      snprintf (path, sizeof path, "%s/%s/%s", dir_name, name, columns[c]);
       if (line_of (t, path, value, sizeof value, e) == -1)
         return -1;
       buf_printf (to, c == 2 ? "%s" : c == 1 ? "%-11s" : "%-12s", value);
@@ -292,7 +295,9 @@ show_report_text (struct node *n, struct finding *f, struct err *e)
   struct node *root = n->parent;
   CLEANUP_BUF struct buf problems = { 0 };
 
-  if (summary (t, to, e) == -1 || summary_of_partitions (t, to, e) == -1)
+  if (summary (t, to, e) == -1 ||
+      summary_of_volumes (t, "partitions", "Partition", to, e) == -1 ||
+      summary_of_volumes (t, "volumes", "Volume", to, e) == -1)
     return -1;
   for (size_t i = 0; policies[i]; i++)
     if (summary_of_policy (t, policies[i], to, e) == -1)
