@@ -611,6 +611,20 @@ find_default (struct boot *b, const struct vfs *v, struct err *e)
   return r;
 }
 
+int
+boot_cmdline (const struct vfs *v, struct fact *ret, struct err *e)
+{
+  struct boot b = { 0 };
+  int r = find_default (&b, v, e);
+
+  if (r >= 0) {
+    *ret = b.cmdline;
+    b.cmdline = (struct fact){ 0 };
+  }
+  boot_free (&b);
+  return r == -1 ? -1 : 0;
+}
+
 /* --- firmware -------------------------------------------------------- */
 
 static const struct {

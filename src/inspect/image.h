@@ -15,6 +15,7 @@
 #include "fs/fs.h"
 #include "fs/vfs.h"
 #include "inspect/fact.h"
+#include "inspect/fstab.h"
 #include "volume/volume.h"
 
 struct image;
@@ -117,11 +118,13 @@ bool volume_fs_ready (struct volume *v);
 
 /* --- the guest ------------------------------------------------------- */
 
-/* Which operating system, and its tree. */
+/* Which operating system, and its tree.  Of several it is the one that the
+ * boot loader starts. */
 struct guest {
   struct fact family;  /* linux windows none unknown */
   struct volume *root; /* NULL: none or unknown */
   struct vfs vfs;      /* valid if root */
+  struct mount_line_vec lines; /* fstab, and mount units after it */
   struct buf fstab;    /* resolved, one a line */
   struct buf notes;    /* what could not be composed, one a line */
   struct buf others;   /* further roots, one a line */

@@ -80,6 +80,11 @@ void virtio_free (struct virtio *v);
 void cloud_init_free (struct cloud_init *c);
 void obstacles_free (struct obstacles *o);
 
+/* The command line of the default entry of the boot loader in V, which need
+ * not be that of image_guest; as boot->cmdline. */
+int boot_cmdline (const struct vfs *v, struct fact *ret,
+                  struct err *e) must_check;
+
 /* --- helpers for reading the guest ----------------------------------- */
 
 #define TEXT_FILE_MAX ((size_t) 4 << 20)

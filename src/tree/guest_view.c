@@ -383,18 +383,17 @@ emit (void *arg, const char *name, size_t len, uint64_t ino, unsigned type)
 {
   struct listing *l = arg;
   CLEANUP_BUF struct buf buf = { 0 };
-  struct vfs_node child = { l->dir->mount, ino };
+  struct vfs_node child = { l->dir->mount, ino }, over;
   struct fs_stat st;
   const char *safe;
   node_id id;
 
   if (l->dir->root_view) {
-    /* A directory that something is mounted on is the mount's root. */
-    if ((type == DT_DIR || type == DT_UNKNOWN) &&
-        vfs_lookup (l->dir->vfs,
-                    (struct vfs_node){ l->dir->mount, l->dir->ino }, name,
-                    len, &child, l->err) == -1)
-      err_clear (l->err);
+    /* What something is mounted on is the mount's root; a blind one has
+     * none, and its lookup will say so. */
+    over = vfs_cross (l->dir->vfs, child);
+    if (vfs_fs (l->dir->vfs, over))
+      child = over;
     if (type == DT_UNKNOWN &&
         fs_stat (vfs_fs (l->dir->vfs, child), child.ino, &st, l->err) == 0)
       type = (st.mode & S_IFMT) >> 12;
