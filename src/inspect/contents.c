@@ -104,7 +104,7 @@ is_installed_over (struct image *img, struct err *e)
   struct volume *const *v;
   size_t n;
 
-  if (image_volumes (img, &v, &n, e) == -1)
+  if (image_partitions (img, &v, &n, e) == -1)
     return -1;
   for (size_t i = 0; i < n; i++) {
     if (volume_partition (v[i])->number == 0)
@@ -237,7 +237,7 @@ contents_of_disk (struct image *img, struct err *e)
     snprintf (kind, sizeof kind, "a partition table (%s)", t->type);
     return set (&img->contents, e, "disk", kind);
   }
-  sb = t->n_partitions ? volume_superblock (img->volumes[0], e) : NULL;
+  sb = t->n_partitions ? volume_superblock (img->partitions[0], e) : NULL;
   if (!sb)
     return -1;
   snprintf (kind, sizeof kind, "%s without a partition table", sb->type);

@@ -70,13 +70,6 @@ is_whole_root (const struct devices *d, const struct volume *v,
          root_line (d, n->name, &root) && root.partition == n->partition;
 }
 
-static bool
-is_mapped (const struct volume *v, const char *name)
-{
-  return !strncmp (volume_name (v), "volumes/", 8) &&
-         !strcmp (volume_name (v) + 8, name);
-}
-
 /* --- looking ---------------------------------------------------------- */
 
 /* 1: V is N; 0; -1: transient.  A volume that cannot be probed says so for
@@ -96,8 +89,6 @@ matches (const struct devices *d, struct volume *v,
   case DEVICE_DISK:
     return is_whole_root (d, v, n) || (number_of (v) == (long) n->partition &&
                                        is_this_disk (d, n->name));
-  case DEVICE_MAPPED:
-    return is_mapped (v, n->name);
   case DEVICE_UUID:
   case DEVICE_LABEL:
     sb = volume_superblock (v, e);
@@ -126,7 +117,10 @@ device_volume (const struct devices *d, const char *spec, struct volume **ret,
   device_parse (spec, &n);
   if (image_volumes (d->image, &v, &n_volumes, e) == -1)
     return -1;
-  *ret = NULL;
+  *ret = n.kind == DEVICE_MAPPED ? image_volume_by_device (d->image, n.name)
+                                 : NULL;
+  if (*ret)
+    return 0;
   /* Of two with one UUID (a copy) it is the root that is meant. */
   if (d->root) {
     r = matches (d, d->root, &n, e);

@@ -435,7 +435,7 @@ parse_plain (const char *name, struct device_name *d)
   return true;
 }
 
-/* by-id/ata-QEMU_HARDDISK-part1; by-id/dm-name-vg-lv */
+/* by-id/ata-QEMU_HARDDISK-part1 */
 static bool
 parse_by (const char *name, struct device_name *d)
 {
@@ -443,10 +443,6 @@ parse_by (const char *name, struct device_name *d)
   const char *at = NULL;
   long n = 0;
 
-  if (!strncmp (name, "by-id/dm-name-", 14)) {
-    d->kind = DEVICE_MAPPED;
-    return put_name (d, name + 14, strlen (name + 14));
-  }
   for (const char *p = name; (p = strstr (p, part)); p++)
     at = p;
   if (at && (n = number (at + strlen (part))) < 0)
@@ -458,25 +454,18 @@ parse_by (const char *name, struct device_name *d)
   return true;
 }
 
-/* /dev/VG/LV: as /dev/mapper/VG-LV, where hyphens in names are doubled. */
+/* NAME, below /dev, is that of a logical volume (mapper/VG-LV, VG/LV) or of
+ * an array (md0, md/NAME). */
 static bool
-parse_logical (const char *name, struct device_name *d)
+is_mapped (const char *name)
 {
   const char *slash = strchr (name, '/');
-  size_t n = 0;
 
-  if (!slash || strchr (slash + 1, '/') || slash == name || !slash[1])
-    return false;
-  for (const char *p = name; *p; p++) {
-    if (n + 2 >= sizeof d->name)
-      return false;
-    d->name[n++] = p == slash ? '-' : *p;
-    if (*p == '-')
-      d->name[n++] = '-';
-  }
-  d->name[n] = '\0';
-  d->kind = DEVICE_MAPPED;
-  return true;
+  if (!strncmp (name, "disk/by-id/dm-", 14) ||
+      !strncmp (name, "disk/by-id/md-", 14) ||
+      (!strncmp (name, "md", 2) && isdigit ((unsigned char) name[2])))
+    return true;
+  return slash && slash != name && slash[1] && !strchr (slash + 1, '/');
 }
 
 static bool
@@ -495,32 +484,30 @@ is_removable (const char *name)
   return false;
 }
 
-/* Not the names that a kernel gives to what it made itself. */
+/* PATH begins with /dev/. */
 static bool
-parse_dev (const char *name, struct device_name *d)
+parse_dev (const char *path, struct device_name *d)
 {
+  /* Not what a kernel makes itself. */
   static const char *const others[] = { "shm",  "pts",  "mqueue", "hugepages",
                                         "fuse", "null", NULL };
+  const char *name = path + 5;
 
+  if (is_one_of (name, others))
+    return false;
   if (is_removable (name)) {
     d->kind = DEVICE_REMOVABLE;
     return put_name (d, name, strlen (name));
   }
-  if (is_one_of (name, others))
-    return false;
+  if (parse_plain (name, d))
+    return true;
+  if (is_mapped (name)) {
+    d->kind = DEVICE_MAPPED;
+    return put_name (d, path, strlen (path));
+  }
   if (!strncmp (name, "disk/by-id/", 11) ||
       !strncmp (name, "disk/by-path/", 13))
     return parse_by (name + 5, d);
-  if (parse_plain (name, d))
-    return true;
-  d->kind = DEVICE_MAPPED;
-  if (!strncmp (name, "mapper/", 7))
-    return put_name (d, name + 7, strlen (name + 7));
-  if (!strncmp (name, "md", 2) &&
-      (name[2] == '/' || isdigit ((unsigned char) name[2])))
-    return put_name (d, name, strlen (name));
-  if (parse_logical (name, d))
-    return true;
   /* A device all the same, of which no more is known. */
   d->kind = DEVICE_DISK;
   return put_name (d, name, strlen (name));
@@ -533,11 +520,11 @@ device_parse (const char *spec, struct device_name *ret)
   char by_id[sizeof d.name];
 
   if (!strncmp (spec, "ID=", 3)) {
-    snprintf (by_id, sizeof by_id, "by-id/%s", spec + 3);
-    if (!parse_by (by_id, &d))
-      d.kind = DEVICE_NONE;
-  } else if (!parse_tag (spec, &d) &&
-             (strncmp (spec, "/dev/", 5) != 0 || !parse_dev (spec + 5, &d)))
+    snprintf (by_id, sizeof by_id, "/dev/disk/by-id/%s", spec + 3);
+    spec = by_id;
+  }
+  if (!parse_tag (spec, &d) &&
+      (strncmp (spec, "/dev/", 5) != 0 || !parse_dev (spec, &d)))
     d.kind = DEVICE_NONE;
   *ret = d;
 }

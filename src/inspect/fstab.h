@@ -66,7 +66,7 @@ enum device_kind {
   DEVICE_LABEL,
   DEVICE_PARTUUID,
   DEVICE_PARTLABEL,
-  DEVICE_MAPPED, /* name: as in /dev/mapper; or "md/NAME", "mdN" */
+  DEVICE_MAPPED, /* a logical volume or an array; name: its path in /dev */
   DEVICE_DISK,   /* a partition of a disk that is known by name */
   DEVICE_REMOVABLE,
   DEVICE_NONE /* not the name of a device */

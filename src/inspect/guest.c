@@ -561,14 +561,16 @@ guest_compute (void *arg, struct err *e)
 {
   struct image *img = arg;
   struct guest *g = &img->guest;
+  struct volume *const *volumes;
+  size_t n;
   __attribute__ ((cleanup (cleanup_search))) struct search s = { .image = img,
                                                                  .guest = g };
 
   guest_free (g);
-  if (!image_table (img, e))
+  if (image_volumes (img, &volumes, &n, e) == -1)
     return -1;
-  for (size_t i = 0; i < img->n_volumes; i++)
-    if (look_at (&s, img->volumes[i], e) == -1)
+  for (size_t i = 0; i < n; i++)
+    if (look_at (&s, volumes[i], e) == -1)
       return -1;
   if (!s.roots.len || s.in_doubt) {
     if (g->unread.len)

@@ -29,6 +29,7 @@ init_cells (struct image *img)
   lazy_init (&img->contents_cell, "contents", r);
   lazy_init (&img->safety_cell, "safety", r);
   lazy_init (&img->table_cell, "partition_table", r);
+  lazy_init (&img->volumes_cell, "volumes", r);
   lazy_init (&img->guest_cell, "os/family", r);
   lazy_init (&img->os_cell, "os", r);
   lazy_init (&img->boot_cell, "os/default_kernel", r);
@@ -50,6 +51,7 @@ destroy_cells (struct image *img)
   lazy_destroy (&img->contents_cell);
   lazy_destroy (&img->safety_cell);
   lazy_destroy (&img->table_cell);
+  lazy_destroy (&img->volumes_cell);
   lazy_destroy (&img->guest_cell);
   lazy_destroy (&img->os_cell);
   lazy_destroy (&img->boot_cell);
@@ -83,6 +85,7 @@ image_close (struct image *img)
   boot_free (&img->boot);
   os_free (&img->os);
   guest_free (&img->guest);
+  logical_free (img);
   layout_free (img);
   fact_free (&img->contents);
   fact_free (&img->safety);

@@ -16,6 +16,7 @@
 #include "fs/vfs.h"
 #include "inspect/fact.h"
 #include "inspect/fstab.h"
+#include "volume/logical.h"
 #include "volume/volume.h"
 
 struct image;
@@ -88,28 +89,57 @@ const struct fact *image_contents (struct image *img, struct err *e);
  * trusts it. */
 const struct fact *image_safety (struct image *img, struct err *e);
 
-/* --- volumes: partitions --------------------------------------------- */
+/* --- volumes: partitions, logical volumes, md arrays ------------------ */
 
-struct volume; /* a partition, or the whole disk */
+struct volume; /* a partition, the whole disk, a logical volume or an array */
 
 const struct partition_table *image_table (struct image *img, struct err *e);
 
-/* The volumes, in the order of the table's partitions. */
+/* The partitions alone, in the order of the table. */
+int image_partitions (struct image *img, struct volume *const **ret,
+                      size_t *ret_n, struct err *e) must_check;
+
+/* All volumes: the partitions in the order of the table, and behind them
+ * logical volumes and md arrays as far as they were found.  A physical volume
+ * that could not be read or understood does not hide the others:
+ * image_volumes_missing tells. */
 int image_volumes (struct image *img, struct volume *const **ret,
                    size_t *ret_n, struct err *e) must_check;
 
-const char *volume_name (const struct volume *v); /* "partitions/1" */
+/* Are there logical volumes or arrays that image_volumes does not list, or
+ * may there be?  WHY says which; EIO: something could not be read.  (The
+ * partition at fault is not volume_readable, for the same reason.) */
+bool image_volumes_missing (struct image *img, struct err *why);
+
+/* Volume number INDEX of image_volumes. */
+struct volume *image_volume (struct image *img, size_t index, struct err *e);
+
+/* The logical volume or array that a guest names PATH: /dev/mapper/VG-LV,
+ * /dev/VG/LV, VG/LV (rd.lvm.lv=), /dev/disk/by-id/dm-name-VG-LV,
+ * /dev/md/NAME, /dev/mdN, /dev/disk/by-id/md-uuid-*.  NULL: it is not among
+ * the volumes. */
+struct volume *image_volume_by_device (struct image *img, const char *path);
+
+const char *volume_name (const struct volume *v); /* "partitions/1",
+                                                   * "volumes/vg-lv" */
 unsigned volume_index (const struct volume *v);   /* in image_volumes */
+/* NULL for a logical volume or an array. */
 const struct partition *volume_partition (const struct volume *v);
+/* NULL for a partition. */
+const struct logical *volume_logical (const struct volume *v);
 struct block *volume_block (const struct volume *v);
 const struct superblock *volume_superblock (struct volume *v, struct err *e);
 /* Errors: ENOTSUP where there is no driver; ENOENT where there is no
  * filesystem at all. */
 struct fs *volume_fs (struct volume *v, struct err *e);
+/* Of the filesystem, or of what else a superblock describes (swap, a physical
+ * volume, a member of an array, an encrypted volume).  A number that is
+ * UINT64_MAX is not known. */
 const struct fs_info *volume_fs_info (struct volume *v, struct err *e);
 const struct fact *volume_role (struct volume *v, struct err *e);
 /* Would this version see a root filesystem if it were in V?  false: V holds
- * something that is not read (LVM, NTFS, LUKS ...), WHY says what. */
+ * something that is not read (NTFS, LUKS ...), WHY says what.  True of a
+ * physical volume or a member of an array whose volumes are all listed. */
 bool volume_readable (struct volume *v, struct err *why);
 
 /* Are the lookups below V's files/ ready to be served at once? */

@@ -8,11 +8,12 @@
 
 struct volume {
   struct image *image;
-  char *name;  /* "partitions/1" */
+  char *name;  /* "partitions/1", "volumes/vg-lv" */
   char *label; /* "partition 1": the noun of messages */
   unsigned index;
-  const struct partition *partition;
-  struct block *block;
+  const struct partition *partition; /* one of these two is NULL */
+  const struct logical *logical;
+  struct block *block; /* of a partition: owned; else the set's */
   struct lazy superblock_cell, fs_cell, info_cell, role_cell;
   struct superblock *superblock;
   struct fs *fs;
@@ -29,16 +30,22 @@ struct image {
   struct lazy_registry running;
 
   struct lazy info_cell, allocation_cell, integrity_cell, qcow2_size_cell,
-      contents_cell, safety_cell, table_cell, guest_cell, os_cell, boot_cell,
-      cloud_init_cell, obstacles_cell;
+      contents_cell, safety_cell, table_cell, volumes_cell, guest_cell,
+      os_cell, boot_cell, cloud_init_cell, obstacles_cell;
   struct block_info info;
   struct allocation allocation;
   struct integrity integrity;
   uint64_t qcow2_size;
   struct fact contents, safety;
   struct partition_table *table;
-  struct volume **volumes;
+  struct volume **partitions; /* table_cell */
+  size_t n_partitions;
+  struct volume **volumes; /* volumes_cell: the partitions, and the others */
   size_t n_volumes;
+  struct logical_set logical;
+  struct member *members; /* what the logical volumes lie on */
+  size_t n_members;
+  struct err volumes_missing; /* code != 0: why some may not be listed */
   struct guest guest;
   struct os os;
   struct boot boot;
@@ -65,6 +72,7 @@ int qcow2_size_compute (void *arg, struct err *e);
 int contents_compute (void *arg, struct err *e);
 int safety_compute (void *arg, struct err *e);
 int layout_compute (void *arg, struct err *e);
+int logical_compute (void *arg, struct err *e);
 int guest_compute (void *arg, struct err *e);
 int os_compute (void *arg, struct err *e);
 int boot_compute (void *arg, struct err *e);
@@ -73,6 +81,7 @@ int cloud_init_compute (void *arg, struct err *e);
 int obstacles_compute (void *arg, struct err *e);
 
 void layout_free (struct image *img);
+void logical_free (struct image *img);
 void guest_free (struct guest *g);
 void os_free (struct os *os);
 void boot_free (struct boot *b);
@@ -84,6 +93,15 @@ void obstacles_free (struct obstacles *o);
  * not be that of image_guest; as boot->cmdline. */
 int boot_cmdline (const struct vfs *v, struct fact *ret,
                   struct err *e) must_check;
+
+/* --- volumes ---------------------------------------------------------- */
+
+/* With its cells; the caller gives it name, label and block. */
+struct volume *volume_new (struct image *img, unsigned index, struct err *e);
+void volume_free (struct volume *v); /* NULL is fine */
+
+/* What V says of itself as a part of logical volumes; NULL: it is none. */
+const struct member *volume_member (struct volume *v, struct err *e);
 
 /* --- helpers for reading the guest ----------------------------------- */
 

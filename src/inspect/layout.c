@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "inspect/image_priv.h"
 
-static void
+void
 volume_free (struct volume *v)
 {
   if (!v)
@@ -15,7 +15,8 @@ volume_free (struct volume *v)
   fs_info_free (&v->info);
   superblock_free (v->superblock);
   fact_free (&v->role);
-  block_close (v->block);
+  if (!v->logical)
+    block_close (v->block);
   lazy_destroy (&v->superblock_cell);
   lazy_destroy (&v->fs_cell);
   lazy_destroy (&v->info_cell);
@@ -28,14 +29,17 @@ volume_free (struct volume *v)
 void
 layout_free (struct image *img)
 {
-  for (size_t i = 0; i < img->n_volumes; i++)
-    volume_free (img->volumes[i]);
-  free (img->volumes);
+  for (size_t i = 0; i < img->n_partitions; i++)
+    volume_free (img->partitions[i]);
+  free (img->partitions);
   partition_table_free (img->table);
+  img->partitions = NULL;
+  img->n_partitions = 0;
+  img->table = NULL;
 }
 
 static int
-name_volume (struct volume *v)
+name_partition (struct volume *v)
 {
   if (v->partition->number == 0) {
     v->name = strdup ("partitions/whole");
@@ -59,7 +63,7 @@ size_on_disk (const struct image *img, const struct partition *p)
   return p->start >= disk ? 0 : MIN (p->size, disk - p->start);
 }
 
-static struct volume *
+struct volume *
 volume_new (struct image *img, unsigned index, struct err *e)
 {
   struct volume *v = calloc (1, sizeof *v);
@@ -70,12 +74,22 @@ volume_new (struct image *img, unsigned index, struct err *e)
   }
   v->image = img;
   v->index = index;
-  v->partition = &img->table->partitions[index];
   lazy_init (&v->superblock_cell, NULL, NULL);
   lazy_init (&v->fs_cell, NULL, NULL);
   lazy_init (&v->info_cell, NULL, NULL);
   lazy_init (&v->role_cell, NULL, NULL);
-  if (name_volume (v) == -1)
+  return v;
+}
+
+static struct volume *
+partition_volume_new (struct image *img, unsigned index, struct err *e)
+{
+  struct volume *v = volume_new (img, index, e);
+
+  if (!v)
+    return NULL;
+  v->partition = &img->table->partitions[index];
+  if (name_partition (v) == -1)
     err_set (e, ENOMEM, "out of memory");
   else if (block_slice_open (img->disk, v->partition->start,
                              size_on_disk (img, v->partition), &v->block,
@@ -92,20 +106,17 @@ layout_compute (void *arg, struct err *e)
   struct partition_table *table;
 
   layout_free (img); /* of an attempt that memory or time cut short */
-  img->volumes = NULL;
-  img->n_volumes = 0;
-  img->table = NULL;
   if (partition_table_read (img->disk, &table, e) == -1)
     return err_in (e, "partition table");
   img->table = table;
-  img->volumes = calloc (table->n_partitions + 1, sizeof *img->volumes);
-  if (!img->volumes)
+  img->partitions = calloc (table->n_partitions + 1, sizeof *img->partitions);
+  if (!img->partitions)
     return err_set (e, ENOMEM, "out of memory");
   for (size_t i = 0; i < table->n_partitions; i++) {
-    struct volume *v = volume_new (img, (unsigned) i, e);
+    struct volume *v = partition_volume_new (img, (unsigned) i, e);
     if (!v)
       return -1;
-    img->volumes[img->n_volumes++] = v;
+    img->partitions[img->n_partitions++] = v;
   }
   return 0;
 }
@@ -118,14 +129,42 @@ image_table (struct image *img, struct err *e)
 }
 
 int
+image_partitions (struct image *img, struct volume *const **ret,
+                  size_t *ret_n, struct err *e)
+{
+  if (!image_table (img, e))
+    return -1;
+  *ret = img->partitions;
+  *ret_n = img->n_partitions;
+  return 0;
+}
+
+int
 image_volumes (struct image *img, struct volume *const **ret, size_t *ret_n,
                struct err *e)
 {
-  if (!image_table (img, e))
+  if (lazy_get (&img->volumes_cell, logical_compute, img, e) == -1)
     return -1;
   *ret = img->volumes;
   *ret_n = img->n_volumes;
   return 0;
+}
+
+/* A partition does not need the logical volumes, which may take long or
+ * fail. */
+struct volume *
+image_volume (struct image *img, size_t index, struct err *e)
+{
+  struct volume *const *v;
+  size_t n;
+
+  if (image_partitions (img, &v, &n, e) == -1 ||
+      (index >= n && image_volumes (img, &v, &n, e) == -1))
+    return NULL;
+  if (index < n)
+    return v[index];
+  err_set (e, ENOENT, "no such volume");
+  return NULL;
 }
 
 bool
@@ -150,6 +189,12 @@ const struct partition *
 volume_partition (const struct volume *v)
 {
   return v->partition;
+}
+
+const struct logical *
+volume_logical (const struct volume *v)
+{
+  return v->logical;
 }
 
 struct block *
@@ -178,6 +223,12 @@ volume_superblock (struct volume *v, struct err *e)
              : NULL;
 }
 
+static bool
+volume_is_extended (const struct volume *v)
+{
+  return v->partition && v->partition->extended;
+}
+
 static int
 fs_compute (void *arg, struct err *e)
 {
@@ -186,7 +237,7 @@ fs_compute (void *arg, struct err *e)
 
   if (!sb)
     return -1;
-  if (v->partition->extended || !strcmp (sb->type, "none"))
+  if (volume_is_extended (v) || !strcmp (sb->type, "none"))
     return err_set (e, ENOENT, "%s: no filesystem", v->label);
   if (fs_mount (v->block, sb->type, &v->fs, e) == -1)
     return err_in (e, "%s", v->label);
@@ -247,11 +298,35 @@ is_up_to_date (struct volume *v, const struct fs *fs, struct err *why)
   return false;
 }
 
+/* Is V a part of volumes that are listed for themselves? */
+static bool
+is_part (const struct superblock *sb)
+{
+  return !strcmp (sb->type, "LVM2_member") ||
+         !strcmp (sb->type, "linux_raid_member");
+}
+
+static bool
+part_readable (struct volume *v, struct err *why)
+{
+  const struct member *m = volume_member (v, why);
+
+  if (m && m->err.code)
+    *why = m->err;
+  return m && !m->err.code;
+}
+
 bool
 volume_readable (struct volume *v, struct err *why)
 {
-  const struct fs *fs = volume_fs (v, why);
+  const struct superblock *sb = volume_superblock (v, why);
+  const struct fs *fs;
 
+  if (!sb)
+    return false;
+  if (is_part (sb))
+    return part_readable (v, why);
+  fs = volume_fs (v, why);
   if (fs)
     return is_up_to_date (v, fs, why);
   if (why->code == ENOENT) {
@@ -334,12 +409,13 @@ role_from_content (struct volume *v, struct fs *fs, struct err *e)
 static int
 role_from_types (struct volume *v, const struct superblock *sb, struct err *e)
 {
+  const char *type = v->partition ? v->partition->type : NULL;
+
   for (size_t i = 0; i < ARRAY_SIZE (roles_by_filesystem); i++)
     if (!strcmp (sb->type, roles_by_filesystem[i].type))
       return fact_set (&v->role, e, "%s", roles_by_filesystem[i].role);
-  for (size_t i = 0; v->partition->type && i < ARRAY_SIZE (roles_by_type);
-       i++)
-    if (!strcmp (v->partition->type, roles_by_type[i].type))
+  for (size_t i = 0; type && i < ARRAY_SIZE (roles_by_type); i++)
+    if (!strcmp (type, roles_by_type[i].type))
       return fact_set (&v->role, e, "%s", roles_by_type[i].role);
   return 0;
 }
@@ -355,7 +431,9 @@ role_compute (void *arg, struct err *e)
   if (!sb)
     return -1;
   fact_evidence (&v->role, "%s: type %s, filesystem %s", v->label,
-                 v->partition->type ? v->partition->type : "none", sb->type);
+                 v->partition && v->partition->type ? v->partition->type
+                                                    : "none",
+                 sb->type);
   if (role_from_types (v, sb, e) == -1)
     return -1;
   if (fact_known (&v->role))

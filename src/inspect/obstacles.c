@@ -69,7 +69,7 @@ any_missing (const struct guest *g, struct fact *f)
 }
 
 /* A device of fstab that no volume has is not in the image, unless a volume
- * that is not read may have it: LVM, RAID, LUKS, or one that is damaged. */
+ * that is not read may have it: LUKS, LVM or RAID that is damaged. */
 static int
 decide_others (struct image *img, struct obstacles *o, bool others,
                struct err *e)
@@ -90,10 +90,8 @@ decide_others (struct image *img, struct obstacles *o, bool others,
     if (!sb)
       return fact_could_not_look (&o->fstab_other_devices, e);
     for (size_t k = 0; k < ARRAY_SIZE (containers); k++)
-      if (!strcmp (sb->type, containers[k]))
-        return fact_unknown (&o->fstab_other_devices, e,
-                             "%s holds %s, which this version does not read",
-                             volume_name (v[i]), sb->type);
+      if (!strcmp (sb->type, containers[k]) && !volume_readable (v[i], e))
+        return fact_could_not_look (&o->fstab_other_devices, e);
   }
   return fact_set (&o->fstab_other_devices, e, "yes");
 }

@@ -67,16 +67,14 @@ root_id (unsigned depth, unsigned mount, uint64_t ino)
 static int
 decode_files (struct tree *t, struct place *p, struct err *e)
 {
-  struct volume *const *v;
-  size_t n;
+  struct volume *v;
 
   p->volume = (p->id >> FS_INO_BITS) & MAX_VOLUME;
-  if (image_volumes (t->image, &v, &n, e) == -1)
-    return -1;
-  if (p->volume >= n)
-    return err_set (e, ESTALE, "no such volume");
-  p->name = volume_name (v[p->volume]);
-  p->fs = volume_fs (v[p->volume], e);
+  v = image_volume (t->image, p->volume, e);
+  if (!v)
+    return e->code == ENOENT ? err_set (e, ESTALE, "no such volume") : -1;
+  p->name = volume_name (v);
+  p->fs = volume_fs (v, e);
   return p->fs ? 0 : -1;
 }
 

@@ -1,4 +1,4 @@
-/* xrayfs: partitions/N/
+/* xrayfs: partitions/N/ and volumes/NAME/
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <inttypes.h>
@@ -9,16 +9,7 @@
 struct volume *
 node_volume (const struct node *n, struct err *e)
 {
-  struct volume *const *v;
-  size_t count;
-
-  if (image_volumes (node_image (n), &v, &count, e) == -1)
-    return NULL;
-  if (n->index >= count) {
-    err_set (e, ENOENT, "no such volume");
-    return NULL;
-  }
-  return v[n->index];
+  return image_volume (node_image (n), n->index, e);
 }
 
 /* --- from the partition table ---------------------------------------- */
@@ -51,6 +42,18 @@ show_flags (struct node *n, struct finding *f, struct err *e)
   buf_printf (&f->text, "0x%" PRIx64 "\n", p->flags);
   return 0;
 }
+
+/* --- from the metadata of logical volumes ----------------------------- */
+
+#define SHOW_LOGICAL(function, expression)                                   \
+  static int function (struct node *n, struct finding *f, struct err *e)     \
+  {                                                                          \
+    struct volume *v = node_volume (n, e);                                   \
+    const struct logical *l = v ? volume_logical (v) : NULL;                 \
+    return l ? expression : -1;                                              \
+  }
+SHOW_LOGICAL (show_volume_size, show_number (f, l->size))
+SHOW_LOGICAL (show_segments, show_lines (f, buf_str (&l->segments)))
 
 /* --- from the superblock --------------------------------------------- */
 
@@ -126,12 +129,13 @@ static int
 node_fs_info (struct node *n, const struct fs_info **ret, struct err *e)
 {
   struct volume *v = node_volume (n, e);
+  const struct partition *p = v ? volume_partition (v) : NULL;
   const struct superblock *s = v ? volume_superblock (v, e) : NULL;
 
   if (!s)
     return -1;
   if (!strcmp (s->type, "none") || !strcmp (s->type, "swap") ||
-      volume_partition (v)->extended)
+      (p && p->extended))
     return 0;
   *ret = volume_fs_info (v, e);
   return *ret ? 1 : -1;
@@ -177,6 +181,11 @@ static const struct node_def partition_rows[] = {
   TEXT_ROW ("uuid", show_uuid, "PARTUUID"),
   TEXT_ROW ("name", show_name, "GPT name"),
   TEXT_ROW ("flags", show_flags, "raw attributes, hexadecimal"),
+  END_ROWS,
+};
+
+/* Of partitions and logical volumes. */
+static const struct node_def common_rows[] = {
   TEXT_ROW ("filesystem", show_filesystem,
             "libblkid's TYPE (ext4, xfs, LVM2_member, ...), or none"),
   TEXT_ROW ("label", show_label, "label of the filesystem"),
@@ -203,8 +212,23 @@ static const struct node_def partition_rows[] = {
   END_ROWS,
 };
 
+static int
+list_common_rows (struct node *n, struct err *e)
+{
+  for (const struct node_def *d = common_rows; d->name; d++)
+    if (node_add (n, d->name, d, n->index, e) == -1)
+      return -1;
+  return 0;
+}
+
+#define VOLUME_DIR(n, rows, ...)                                             \
+  {                                                                          \
+    .name = n, .type = NODE_DIR, .children = rows, .list = list_common_rows, \
+    .below = common_rows, .help = __VA_ARGS__                                \
+  }
+
 const struct node_def partition_dirs[] = {
-  DIR_ROW ("<N>", partition_rows, "one partition"),
+  VOLUME_DIR ("<N>", partition_rows, "one partition"),
   END_ROWS,
 };
 
@@ -214,11 +238,55 @@ list_partitions (struct node *n, struct err *e)
   struct volume *const *v;
   size_t count;
 
-  if (image_volumes (node_image (n), &v, &count, e) == -1)
+  if (image_partitions (node_image (n), &v, &count, e) == -1)
     return -1;
   for (size_t i = 0; i < count; i++)
     if (node_add (n, strrchr (volume_name (v[i]), '/') + 1, partition_dirs, i,
                   e) == -1)
       return -1;
   return 0;
+}
+
+static const struct node_def volume_rows[] = {
+  NUMBER_ROW ("size", show_volume_size, "bytes of the volume"),
+  LIST_ROW ("segments", show_segments,
+            "where its bytes lie, a segment a line: start and length in the"
+            " volume, type (linear, striped, raid1, md-raid1, ...), bytes of"
+            " a stripe (0: there are none), and the places, each as"
+            " partitions/N:OFFSET, or [NAME]:OFFSET in a hidden volume, or"
+            " missing:UUID:OFFSET; all in bytes"),
+  END_ROWS,
+};
+
+const struct node_def volume_dirs[] = {
+  VOLUME_DIR ("<VG-LV>", volume_rows, "one logical volume or md array"),
+  END_ROWS,
+};
+
+/* What was found is shown.  Where that may not be all, since something could
+ * not be read or nothing at all was understood, there is no list. */
+int
+list_volumes (struct node *n, struct err *e)
+{
+  struct volume *const *v;
+  struct err why = { 0 };
+  size_t count, shown = 0;
+
+  if (image_volumes (node_image (n), &v, &count, e) == -1)
+    return -1;
+  if (image_volumes_missing (node_image (n), &why) && why.code == EIO) {
+    *e = why;
+    return -1;
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (!volume_logical (v[i]))
+      continue;
+    if (node_add (n, volume_logical (v[i])->name, volume_dirs, i, e) == -1)
+      return -1;
+    shown++;
+  }
+  if (shown || !why.code)
+    return 0;
+  *e = why;
+  return -1;
 }

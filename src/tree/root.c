@@ -360,6 +360,10 @@ const struct node_def tree_top[] = {
   COMPUTED_ROW ("partitions", list_partitions, partition_dirs,
                 "one directory per partition, named by its number; a"
                 " filesystem on the bare disk is whole"),
+  COMPUTED_ROW ("volumes", list_volumes, volume_dirs,
+                "one directory per logical volume, named as in /dev/mapper"
+                " (hyphens inside names doubled), and per md array, named"
+                " md-NAME"),
   DIR_ROW ("os", os_rows, "the guest operating system"),
   TEXT_ROW ("has_virtio", show_has_virtio,
             "yes, no or unknown: would the guest find a virtio-blk root disk"
