@@ -30,7 +30,8 @@ struct image {
   struct lazy_registry running;
 
   struct lazy info_cell, allocation_cell, integrity_cell, qcow2_size_cell,
-      contents_cell, safety_cell, table_cell, volumes_cell, guest_cell,
+      contents_cell, safety_cell, table_cell, volumes_cell,
+      volume_integrity_cell, guest_cell,
       os_cell, boot_cell, cloud_init_cell, obstacles_cell;
   struct block_info info;
   struct allocation allocation;
@@ -46,6 +47,13 @@ struct image {
   struct member *members; /* what the logical volumes lie on */
   size_t n_members;
   struct err volumes_missing; /* code != 0: why some may not be listed */
+  /* One per volume. */
+  struct volume_integrity {
+    struct lazy cell;
+    struct volume *volume;
+    struct integrity integrity;
+  } * volume_integrity;
+  size_t n_volume_integrity;
   struct guest guest;
   struct os os;
   struct boot boot;
@@ -68,6 +76,7 @@ struct image {
 /* The computations, each in the file of its name; ARG is the image (or, for
  * virtio, the struct kernel_virtio). */
 int allocation_compute (void *arg, struct err *e);
+int integrity_compute (void *arg, struct err *e);
 int qcow2_size_compute (void *arg, struct err *e);
 int contents_compute (void *arg, struct err *e);
 int safety_compute (void *arg, struct err *e);
@@ -83,6 +92,7 @@ int obstacles_compute (void *arg, struct err *e);
 void layout_free (struct image *img);
 void logical_free (struct image *img);
 void guest_free (struct guest *g);
+void integrity_free (struct image *img);
 void os_free (struct os *os);
 void boot_free (struct boot *b);
 void virtio_free (struct virtio *v);

@@ -180,9 +180,11 @@ int guest_id_of (struct node *n, node_id *ret, struct err *e);
 int list_image_rows (struct node *n, struct err *e);
 int list_partitions (struct node *n, struct err *e);
 int list_volumes (struct node *n, struct err *e);
+int list_integrity (struct node *n, struct err *e);
 int list_policies (struct node *n, struct err *e);
 int list_evidence (struct node *n, struct err *e);
 extern const struct node_def os_rows[], virtio_rows[], cloud_init_rows[];
+extern const struct node_def integrity_rows[], integrity_volume_rows[];
 extern const struct node_def image_rows[], partition_dirs[], volume_dirs[],
     policy_dirs[];
 int show_has_virtio (struct node *n, struct finding *f, struct err *e);
