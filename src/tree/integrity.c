@@ -69,18 +69,17 @@ const struct node_def integrity_volume_rows[] = {
   END_ROWS,
 };
 
-/* What holds no filesystem has no file.  What could not be looked at may hold
- * one. */
-static bool
-has_filesystem (struct volume *v)
+/* What holds no filesystem has no file.  1, 0; -1: nobody knows. */
+static int
+has_filesystem (struct volume *v, struct err *e)
 {
-  struct err e = { 0 };
-  const struct superblock *sb = volume_superblock (v, &e);
+  const struct superblock *sb = volume_superblock (v, e);
 
+  if (!sb)
+    return -1;
   if (volume_partition (v) && volume_partition (v)->extended)
-    return false;
-  return !sb || sb->ambivalent ||
-         (sb->usage && !strcmp (sb->usage, "filesystem"));
+    return 0;
+  return sb->ambivalent || (sb->usage && !strcmp (sb->usage, "filesystem"));
 }
 
 static int
@@ -97,20 +96,27 @@ add_volume (struct node *n, struct volume *v, struct err *e)
   return node_add (n, name, row, volume_index (v), e);
 }
 
+/* All that are known, before it is said that there may be others. */
 int
 list_integrity (struct node *n, struct err *e)
 {
   struct volume *const *v;
+  struct err first = { 0 };
   size_t count;
+  int has;
 
-  if (image_volumes (node_image (n), &v, &count, e) == -1) {
-    if (err_is_transient (e))
+  if (image_volumes (node_image (n), &v, &count, e) == -1)
+    return -1;
+  for (size_t i = 0; i < count; i++) {
+    has = has_filesystem (v[i], e);
+    if (has == -1 && err_is_transient (e))
       return -1;
-    err_clear (e); /* partition_table says it */
-    return 0;
+    if (has == -1 && !first.code)
+      first = *e;
+    err_clear (e);
+    if (has == 1 && add_volume (n, v[i], e) == -1)
+      return -1;
   }
-  for (size_t i = 0; i < count; i++)
-    if (has_filesystem (v[i]) && add_volume (n, v[i], e) == -1)
-      return -1;
-  return 0;
+  *e = first;
+  return first.code ? -1 : 0;
 }
