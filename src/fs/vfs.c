@@ -19,7 +19,9 @@ struct walk {
   struct node_vec dirs; /* [0] is the root; never empty */
   struct buf path;      /* "" for the root, else "/usr/lib" */
   struct buf rest;
-  size_t at; /* in rest */
+  size_t at;        /* in rest */
+  const char *name; /* being walked: in rest */
+  size_t name_len;
   unsigned links;
   bool follow_last;
 };
@@ -197,9 +199,12 @@ walk_rest (struct walk *w, struct err *e)
   size_t len;
   bool last;
 
-  while (next_name (w, &name, &len, &last))
+  while (next_name (w, &name, &len, &last)) {
+    w->name = name;
+    w->name_len = len;
     if (step (w, name, len, last, e) == -1)
       return -1;
+  }
   return 0;
 }
 
@@ -238,6 +243,27 @@ vfs_walk_from (const struct vfs *v, const char *dir_path, const char *path,
   }
   *ret = here (&w);
   return 0;
+}
+
+int
+vfs_resolve (const struct vfs *v, const char *dir_path, const char *path,
+             struct buf *ret, struct err *e)
+{
+  __attribute__ ((cleanup (cleanup_walk))) struct walk w = { 0 };
+
+  if (walk (&w, v, dir_path, path, 0, e) == -1) {
+    if (err_is_transient (e))
+      return -1;
+    buf_add (&w.path, "/", 1);
+    buf_add (&w.path, w.name, w.name_len);
+    if (e->code == ENOTDIR)
+      buf_puts (&w.path, "/.");
+    err_clear (e);
+  }
+  if (buf_check (&w.path, e) == -1)
+    return -1;
+  buf_puts (ret, w.path.len ? w.path.data : "/");
+  return buf_check (ret, e);
 }
 
 int

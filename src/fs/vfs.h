@@ -86,6 +86,14 @@ int vfs_walk_from (const struct vfs *v, const char *dir_path,
                    const char *path, unsigned flags, struct vfs_node *ret,
                    struct buf *ret_path, struct err *e) must_check;
 
+/* Adds the canonical path that PATH, from directory DIR, leads to; where it
+ * leads nowhere, a path without ".." and of which only the last name is not a
+ * directory, that cannot be walked either, and for the same reason.
+ * Errors: transient ones alone. */
+int vfs_resolve (const struct vfs *v, const char *dir_path, const char *path,
+                 struct buf *ret, struct err *e) must_check
+    nonnull (1, 2, 3, 4, 5);
+
 /* 1: it is there; 0: it is not; -1: could not look. */
 int vfs_exists (const struct vfs *v, const char *path,
                 struct err *e) must_check;

@@ -409,7 +409,7 @@ tree_free (struct tree *t)
     lazy_destroy (&t->policy_cells[i].cell);
   }
   free (t->policy_cells);
-  free (t->odd_links.items);
+  free (t->odd_nodes.items);
   pthread_mutex_destroy (&t->lock);
   free (t);
 }

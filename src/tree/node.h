@@ -94,12 +94,13 @@ struct node {
   struct finding value;
 };
 
-/* A link of root/ whose target needs the directory it lies in. */
-struct odd_link {
+/* A node of root/ whose id cannot tell what it needs: a link whose target needs
+ * the directory that it lies in, and what lies very deep. */
+struct odd_node {
   unsigned mount, depth;
   uint64_t dir, ino;
 };
-DEFINE_VEC (odd_link_vec, struct odd_link)
+DEFINE_VEC (odd_node_vec, struct odd_node)
 
 struct policy_cell {
   struct lazy cell;
@@ -110,9 +111,9 @@ struct policy_cell {
 
 struct tree {
   struct image *image;
-  pthread_mutex_t lock;  /* over nodes and odd_links */
+  pthread_mutex_t lock;  /* over nodes and odd_nodes */
   struct node_vec nodes; /* id - 1 */
-  struct odd_link_vec odd_links;
+  struct odd_node_vec odd_nodes;
   struct policy_cell *policy_cells; /* one per policy */
   size_t n_policies;
 };
