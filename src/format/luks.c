@@ -15,11 +15,9 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "block/block.h"
+#include "format/luks.h"
 
-#define HEADER_SIZE 592
 #define SECTOR      UINT64_C (512)
-#define N_SLOTS     8
 #define SLOTS       208 /* where the key slots start in the header */
 #define SLOT_SIZE   48
 #define SLOT_ACTIVE 0x00ac71f3
@@ -27,19 +25,6 @@
 #define STRIPES     4000 /* the only number that is written, or taken */
 /* qemu has no payload and no key before it. */
 #define MIN_OFFSET UINT64_C (4096)
-
-/* "The LUKS partition header", and "key slot". */
-struct slot {
-  uint32_t state, iterations, stripes;
-  uint64_t offset, length; /* of the key material, bytes */
-};
-
-struct luks {
-  char cipher[33], mode[33], hash[33], uuid[41];
-  uint32_t key_bytes, iterations;
-  uint64_t payload; /* bytes */
-  struct slot slots[N_SLOTS];
-};
 
 static int
 luks_bid (struct block *below, struct err *e)
@@ -65,11 +50,11 @@ load_string (char *to, const unsigned char *from, size_t size,
 }
 
 static void
-load_slots (struct luks *l, const unsigned char *h)
+load_slots (struct luks_header *l, const unsigned char *h)
 {
-  for (size_t i = 0; i < N_SLOTS; i++) {
+  for (size_t i = 0; i < LUKS_SLOTS; i++) {
     const unsigned char *p = h + SLOTS + i * SLOT_SIZE;
-    struct slot *s = &l->slots[i];
+    struct luks_slot *s = &l->slots[i];
 
     s->state = load_be32 (p);
     s->iterations = load_be32 (p + 4);
@@ -81,8 +66,9 @@ load_slots (struct luks *l, const unsigned char *h)
   }
 }
 
-static int
-load_header (struct luks *l, const unsigned char *h, struct err *e)
+int
+luks_header_load (struct luks_header *l, const unsigned char *h,
+                  struct err *e)
 {
   /* Who names the format has not bid. */
   if (memcmp (h, "LUKS\xba\xbe", 6))
@@ -103,8 +89,8 @@ load_header (struct luks *l, const unsigned char *h, struct err *e)
 static int
 luks_open (struct block *b, struct err *e)
 {
-  struct luks *l = b->priv = calloc (1, sizeof *l);
-  unsigned char h[HEADER_SIZE];
+  struct luks_header *l = b->priv = calloc (1, sizeof *l);
+  unsigned char h[LUKS_HEADER_SIZE];
   uint64_t end;
 
   if (!l)
@@ -113,7 +99,7 @@ luks_open (struct block *b, struct err *e)
     return err_set (e, EINVAL, "header is cut off");
   if (block_pread (b->below, h, sizeof h, 0, e) == -1)
     return err_in (e, "header");
-  if (load_header (l, h, e) == -1)
+  if (luks_header_load (l, h, e) == -1)
     return -1;
   if (b->below->size > INT64_MAX - SECTOR)
     return err_set (e, EFBIG, "the file is too large");
@@ -148,20 +134,27 @@ add_line (struct buf *out, const char *word, const char *text)
   buf_puts (out, "\n");
 }
 
-static void
-add_features (const struct luks *l, struct buf *out)
+unsigned
+luks_active_slots (const struct luks_header *l)
 {
-  char cipher[80];
   unsigned active = 0;
 
-  for (size_t i = 0; i < N_SLOTS; i++)
+  for (size_t i = 0; i < LUKS_SLOTS; i++)
     active += l->slots[i].state == SLOT_ACTIVE;
+  return active;
+}
+
+static void
+add_features (const struct luks_header *l, struct buf *out)
+{
+  char cipher[80];
+
   snprintf (cipher, sizeof cipher, "%s-%s", l->cipher, l->mode);
   add_line (out, "cipher", cipher);
   add_line (out, "hash", l->hash);
   add_line (out, "uuid", l->uuid);
   buf_printf (out, "key-bits %" PRIu64 "\nkey-slots %u\n",
-              l->key_bytes * UINT64_C (8), active);
+              l->key_bytes * UINT64_C (8), luks_active_slots (l));
 }
 
 static int
@@ -179,7 +172,7 @@ luks_info (struct block *b, struct block_info *ret, struct err *e)
 /* --- check ----------------------------------------------------------- */
 
 static bool
-overlap (const struct slot *a, const struct slot *b)
+overlap (const struct luks_slot *a, const struct luks_slot *b)
 {
   return a->offset < b->offset + b->length &&
          b->offset < a->offset + a->length;
@@ -187,10 +180,10 @@ overlap (const struct slot *a, const struct slot *b)
 
 /* What qemu refuses in a slot. */
 static void
-check_slot (struct block *b, const struct slot *s, struct block_check *c,
+check_slot (struct block *b, const struct luks_slot *s, struct block_check *c,
             size_t i)
 {
-  const struct luks *l = b->priv;
+  const struct luks_header *l = b->priv;
 
   if (s->state != SLOT_ACTIVE && s->state != SLOT_DEAD)
     block_check_error (c, "key slot %zu: state 0x%08" PRIx32, i, s->state);
@@ -209,11 +202,11 @@ check_slot (struct block *b, const struct slot *s, struct block_check *c,
 static int
 luks_check (struct block *b, struct block_check *c, struct err *e unused_arg)
 {
-  const struct luks *l = b->priv;
+  const struct luks_header *l = b->priv;
 
   if (l->iterations == 0)
     block_check_error (c, "the master key has no iterations");
-  for (size_t i = 0; i < N_SLOTS; i++) {
+  for (size_t i = 0; i < LUKS_SLOTS; i++) {
     check_slot (b, &l->slots[i], c, i);
     for (size_t k = 0; k < i; k++)
       if (overlap (&l->slots[k], &l->slots[i]))

@@ -18,6 +18,7 @@ struct volume {
   struct superblock *superblock;
   struct fs *fs;
   struct fs_info info;
+  char hidden[128]; /* of info: why what it holds cannot be seen, or "" */
   struct fact role;
 };
 

@@ -210,6 +210,9 @@ superblock_compute (void *arg, struct err *e)
 {
   struct volume *v = arg;
 
+  if (v->logical && v->logical->refusal)
+    return err_set (e, v->logical->refusal_code, "%s: %s", v->label,
+                    v->logical->refusal);
   if (superblock_probe (v->block, &v->superblock, e) == -1)
     return err_in (e, "%s", v->label);
   return 0;
@@ -256,12 +259,71 @@ volume_fs_ready (struct volume *v)
   return lazy_ready (&v->fs_cell);
 }
 
+/* Is V a part of volumes that are listed for themselves? */
+static bool
+is_part (const struct superblock *sb)
+{
+  return !strcmp (sb->type, "LVM2_member") ||
+         !strcmp (sb->type, "linux_raid_member");
+}
+
+static int
+part_info (struct volume *v, struct err *e)
+{
+  const struct member *m = volume_member (v, e);
+
+  if (m && m->err.code && m->size == UINT64_MAX)
+    *e = m->err;
+  else if (m && m->unread.code)
+    *e = m->unread;
+  if (!m || e->code)
+    return -1;
+  v->info = (struct fs_info){ .size = m->size,
+                              .used = m->used,
+                              .free = m->free,
+                              .inodes = UINT64_MAX,
+                              .inodes_free = UINT64_MAX };
+  memcpy (v->info.state, m->state, sizeof v->info.state);
+  buf_puts (&v->info.features, buf_str (&m->features));
+  return buf_check (&v->info.features, e);
+}
+
+/* Swap, or an encrypted volume. */
+static int
+container_compute (struct volume *v, const struct container_ops *ops,
+                   struct err *e)
+{
+  struct container_info c;
+
+  if (ops->info (v->block, &c, e) == -1)
+    return err_in (e, "%s", v->label);
+  v->info = (struct fs_info){ .size = c.size,
+                              .used = UINT64_MAX,
+                              .free = UINT64_MAX,
+                              .inodes = UINT64_MAX,
+                              .inodes_free = UINT64_MAX,
+                              .features = c.features };
+  memcpy (v->info.state, c.state, sizeof v->info.state);
+  memcpy (v->hidden, c.hidden, sizeof v->hidden);
+  return buf_check (&v->info.features, e);
+}
+
 static int
 fs_info_compute (void *arg, struct err *e)
 {
   struct volume *v = arg;
-  struct fs *fs = volume_fs (v, e);
+  const struct superblock *sb = volume_superblock (v, e);
+  const struct container_ops *ops = sb ? container_find (sb->type) : NULL;
+  struct fs *fs;
 
+  if (!sb)
+    return -1;
+  fs_info_free (&v->info); /* of an attempt that memory cut short */
+  if (is_part (sb))
+    return part_info (v, e);
+  if (ops)
+    return container_compute (v, ops, e);
+  fs = volume_fs (v, e);
   if (!fs)
     return -1;
   if (fs_info (fs, &v->info, e) == -1)
@@ -298,14 +360,6 @@ is_up_to_date (struct volume *v, const struct fs *fs, struct err *why)
   return false;
 }
 
-/* Is V a part of volumes that are listed for themselves? */
-static bool
-is_part (const struct superblock *sb)
-{
-  return !strcmp (sb->type, "LVM2_member") ||
-         !strcmp (sb->type, "linux_raid_member");
-}
-
 static bool
 part_readable (struct volume *v, struct err *why)
 {
@@ -314,6 +368,22 @@ part_readable (struct volume *v, struct err *why)
   if (m && m->err.code)
     *why = m->err;
   return m && !m->err.code;
+}
+
+/* Swap has nothing to look into. */
+static bool
+container_readable (struct volume *v, const struct superblock *sb,
+                    struct err *why)
+{
+  if (!volume_fs_info (v, why) &&
+      (why->code == EIO || err_is_transient (why)))
+    return false;
+  err_clear (why);
+  if (!v->hidden[0] && strcmp (sb->usage ? sb->usage : "", "crypto"))
+    return true;
+  err_set (why, ENOTSUP, "%s: %s: what it holds cannot be seen", v->label,
+           v->hidden[0] ? v->hidden : "encrypted");
+  return false;
 }
 
 bool
@@ -326,18 +396,15 @@ volume_readable (struct volume *v, struct err *why)
     return false;
   if (is_part (sb))
     return part_readable (v, why);
+  if (container_find (sb->type))
+    return container_readable (v, sb, why);
   fs = volume_fs (v, why);
   if (fs)
     return is_up_to_date (v, fs, why);
-  if (why->code == ENOENT) {
-    err_clear (why);
-    return true;
-  }
-  if (v->superblock && !strcmp (v->superblock->type, "swap")) {
-    err_clear (why);
-    return true; /* nothing to look into */
-  }
-  return false;
+  if (why->code != ENOENT)
+    return false;
+  err_clear (why);
+  return true;
 }
 
 /* --- role ------------------------------------------------------------ */
@@ -365,6 +432,7 @@ static const struct {
   const char *type, *role;
 } roles_by_filesystem[] = {
   { "swap", "swap" },
+  { "swsuspend", "swap" },
   { "LVM2_member", "lvm" },
 };
 
@@ -438,6 +506,11 @@ role_compute (void *arg, struct err *e)
     return -1;
   if (fact_known (&v->role))
     return 0;
+  if (container_find (sb->type) && !volume_readable (v, e))
+    return fact_could_not_look (&v->role, e);
+  if (is_part (sb))
+    return fact_unknown (&v->role, e, "%s is a part of what volumes/ shows",
+                         v->label);
   fs = volume_fs (v, e);
   if (fs)
     return role_from_content (v, fs, e) == -1

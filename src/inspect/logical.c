@@ -65,6 +65,9 @@ collect (struct image *img, const char *type, struct err *e)
       *e = why;
       return -1;
     }
+    /* Where a member is missing, no read failed: it is said already. */
+    if (!sb && v->logical && v->logical->incomplete)
+      why.code = ENOTSUP;
     if (!sb)
       may_be_missing (img, &why);
     else if (!strcmp (sb->type, type))

@@ -134,19 +134,27 @@ node_fs_info (struct node *n, const struct fs_info **ret, struct err *e)
 
   if (!s)
     return -1;
-  if (!strcmp (s->type, "none") || !strcmp (s->type, "swap") ||
-      (p && p->extended))
+  if (!strcmp (s->type, "none") || (p && p->extended))
     return 0;
   *ret = volume_fs_info (v, e);
   return *ret ? 1 : -1;
 }
 
+/* A number that is not known is absent where it has no meaning (what is used
+ * of swap), unless what it counts is hidden. */
 static int
-show_known (struct finding *f, uint64_t number, struct err *e)
+show_known (struct node *n, struct finding *f, uint64_t number, struct err *e)
 {
-  if (number == UINT64_MAX)
+  struct volume *v = node_volume (n, e);
+  const struct superblock *s = v ? volume_superblock (v, e) : NULL;
+
+  if (number != UINT64_MAX)
+    return show_number (f, number);
+  if (!s)
+    return -1;
+  if (fs_driver (s->type))
     return err_set (e, ENOTSUP, "the filesystem does not say");
-  return show_number (f, number);
+  return volume_readable (v, e) ? show_text (f, NULL) : -1;
 }
 
 #define SHOW_FS(function, expression)                                        \
@@ -156,9 +164,9 @@ show_known (struct finding *f, uint64_t number, struct err *e)
     int r = node_fs_info (n, &i, e);                                         \
     return r == -1 ? -1 : r == 0 ? show_text (f, NULL) : expression;         \
   }
-SHOW_FS (show_fs_size, show_known (f, i->size, e))
-SHOW_FS (show_fs_used, show_known (f, i->used, e))
-SHOW_FS (show_fs_free, show_known (f, i->free, e))
+SHOW_FS (show_fs_size, show_known (n, f, i->size, e))
+SHOW_FS (show_fs_used, show_known (n, f, i->used, e))
+SHOW_FS (show_fs_free, show_known (n, f, i->free, e))
 SHOW_FS (show_fs_features, show_text (f, buf_str (&i->features)))
 SHOW_FS (show_fs_state, show_text (f, i->state))
 

@@ -443,7 +443,21 @@ add_whole (struct partition_table *t, uint64_t size, struct err *e)
 {
   struct partition p = { .size = size, .type = strdup ("none") };
 
-  return p.type ? table_add (t, &p, e) : no_memory (e);
+  if (!p.type)
+    return no_memory (e);
+  if (table_add (t, &p, e) == -1)
+    return -1;
+  qsort (t->partitions, t->n_partitions, sizeof *t->partitions, by_number);
+  return 0;
+}
+
+/* What is encrypted as a whole may look like a table (the places of
+ * BitLocker's metadata lie where a table has its entries): it is there
+ * besides what the table shows. */
+static bool
+is_encrypted (const char *type)
+{
+  return !strcmp (type, "BitLocker") || !strcmp (type, "crypto_LUKS");
 }
 
 static int
@@ -472,7 +486,8 @@ table_find (struct partition_table *t, struct scout *s, struct err *e)
   if (try_gpt4096 (t, s, e) == -1 ||
       (t->type ? table_fill (t, s, 4096, e) : table_decide (t, s, e)) == -1)
     return -1;
-  if (t->whole && !t->n_partitions && add_whole (t, s->disk->size, e) == -1)
+  if (t->whole && (!t->n_partitions || is_encrypted (t->whole)) &&
+      add_whole (t, s->disk->size, e) == -1)
     return -1;
   if (t->type)
     return 0;

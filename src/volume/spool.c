@@ -432,7 +432,7 @@ follow_bitlocker (struct spool *s, struct err *e)
       copy (s, load_le64 (b + 176), 4 * KiB, e) == -1)
     return -1;
   if (!memcmp (b, "\xeb\x58\x90MSWIN4.1", 11) &&
-      copy (s, load_le64 (b + 424), 4 * KiB, e) == -1)
+      copy (s, load_le64 (b + 440), 4 * KiB, e) == -1)
     return -1;
   return 0;
 }

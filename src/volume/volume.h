@@ -42,7 +42,8 @@ struct partition_table {
  * `unpartitioned` with none when nothing is recognised.  A table without
  * partitions on a disk that holds a filesystem (libblkid takes the boot
  * sector of an exFAT for an empty `dos` one) keeps its type and has the
- * partition 0.
+ * partition 0; so has one on a disk that is encrypted as a whole, whatever
+ * partitions the table seems to have.
  * Errors: EIO if the disk cannot be read where tables and superblocks lie:
  * then nothing is known, not even that there is none. */
 int partition_table_read (struct block *disk, struct partition_table **ret,
@@ -67,5 +68,28 @@ struct superblock {
 int superblock_probe (struct block *block, struct superblock **ret,
                       struct err *e) must_check nonnull (1, 2, 3);
 void superblock_free (struct superblock *s);
+
+/* What a superblock that holds no files says of itself: swap, or an encrypted
+ * volume.  (Physical volumes and members of arrays: see logical.h.) */
+struct container_info {
+  uint64_t size;       /* bytes of what it holds; UINT64_MAX: not said */
+  char state[24];      /* clean, dirty, hibernated */
+  struct buf features; /* words */
+  char hidden[128]; /* why what it holds cannot be seen: "encrypted with LUKS2
+                     * (aes-xts-plain64, 512-bit key)"; "": nothing is */
+};
+
+struct container_ops {
+  const char *type; /* libblkid's TYPE */
+  int (*info) (struct block *block, struct container_info *ret,
+               struct err *e);
+};
+
+/* The one for libblkid's TYPE, or NULL. */
+const struct container_ops *container_find (const char *type) nonnull (1);
+void container_info_free (struct container_info *c) nonnull (1);
+
+extern const struct container_ops luks_container, bitlocker_container,
+    swap_container, swsuspend_container;
 
 #endif
