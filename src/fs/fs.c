@@ -57,6 +57,14 @@ int
 fs_mount (struct block *block, const char *type, struct fs **ret,
           struct err *e)
 {
+  return fs_mount_members (block, type, NULL, 0, ret, e);
+}
+
+int
+fs_mount_members (struct block *block, const char *type,
+                  struct block *const *members, size_t n, struct fs **ret,
+                  struct err *e)
+{
   const struct fs_ops *ops = fs_driver (type);
   struct fs *fs;
 
@@ -68,11 +76,15 @@ fs_mount (struct block *block, const char *type, struct fs **ret,
     return err_set (e, ENOMEM, "out of memory");
   fs->ops = ops;
   fs->block = block;
+  fs->members = members;
+  fs->n_members = n;
   lock_init (&fs->lock);
   if (ops->mount (fs, e) == -1) {
     fs_unmount (fs);
     return err_in (e, "%s", ops->name);
   }
+  fs->members = NULL; /* the array is the caller's */
+  fs->n_members = 0;
   if (!fs->default_root)
     fs->default_root = fs->root;
   *ret = fs;
