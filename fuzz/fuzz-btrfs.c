@@ -21,8 +21,8 @@ void btrfs_make_checksums (uint8_t *image, size_t image_size,
 static void
 put_csum (uint8_t *p, size_t len, unsigned type)
 {
-  uint64_t csum = type == 0 ? crc32c (0, p + 32, len - 32)
-                            : XXH64 (p + 32, len - 32, 0);
+  uint64_t csum =
+      type == 0 ? crc32c (0, p + 32, len - 32) : XXH64 (p + 32, len - 32, 0);
 
   csum = htole64 (csum);
   memcpy (p, &csum, type == 0 ? 4 : 8);

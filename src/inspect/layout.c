@@ -178,6 +178,51 @@ volume_superblock (struct volume *v, struct err *e)
              : NULL;
 }
 
+/* Could O have another part of the filesystem that V has one of?  What cannot
+ * be read is missing then, and the driver says so. */
+static bool
+is_member (struct volume *v, struct volume *o)
+{
+  const struct superblock *mine = v->superblock, *other;
+  struct err ignored = { 0 };
+
+  if (o == v)
+    return false;
+  other = volume_superblock (o, &ignored);
+  return other && !strcmp (mine->type, other->type) && mine->uuid &&
+         other->uuid && !strcmp (mine->uuid, other->uuid);
+}
+
+/* One filesystem may lie on several volumes. */
+static int
+mount_with_members (struct volume *v, struct err *e)
+{
+  CLEANUP_FREE struct block **members = NULL;
+  struct volume *const *volumes;
+  size_t n, n_members = 0;
+
+  if (image_volumes (v->image, &volumes, &n, e) == -1)
+    return -1;
+  members = calloc (n, sizeof *members);
+  if (!members)
+    return err_set (e, ENOMEM, "out of memory");
+  for (size_t i = 0; i < n; i++)
+    if (is_member (v, volumes[i]))
+      members[n_members++] = volumes[i]->block;
+  return fs_mount_members (v->block, v->superblock->type, members, n_members,
+                           &v->fs, e);
+}
+
+static int
+mount_volume (struct volume *v, struct err *e)
+{
+  const struct fs_ops *driver = fs_driver (v->superblock->type);
+
+  if (driver && driver->has_members)
+    return mount_with_members (v, e);
+  return fs_mount (v->block, v->superblock->type, &v->fs, e);
+}
+
 static int
 fs_compute (void *arg, struct err *e)
 {
@@ -188,7 +233,7 @@ fs_compute (void *arg, struct err *e)
     return -1;
   if (v->partition->extended || !strcmp (sb->type, "none"))
     return err_set (e, ENOENT, "%s: no filesystem", v->label);
-  if (fs_mount (v->block, sb->type, &v->fs, e) == -1)
+  if (mount_volume (v, e) == -1)
     return err_in (e, "%s", v->label);
   return 0;
 }

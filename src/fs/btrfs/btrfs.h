@@ -335,8 +335,10 @@ struct btrfs_file {
 /* The trees that are needed, subvolumes, and the default one. */
 int btrfs_read_roots (struct btrfs *b, struct err *e) must_check;
 /* Reads a ROOT_ITEM. */
-int btrfs_parse_root (const struct btrfs *b, const struct btrfs_cursor *c,
-                      struct btrfs_root *ret, struct err *e) must_check;
+int btrfs_parse_root (const struct btrfs_cursor *c, struct btrfs_root *ret,
+                      struct err *e) must_check;
+/* Is ID that of a subvolume's tree? */
+bool btrfs_is_subvolume (uint64_t id);
 const struct btrfs_root *btrfs_root_by_id (const struct btrfs *b,
                                            uint64_t id);
 int btrfs_default_root (struct btrfs *b, uint64_t *ret,

@@ -206,12 +206,15 @@ walk_tree (struct walk *w, const struct btrfs_tree *t, struct err *e)
 static int
 walk_root (struct walk *w, const struct btrfs_cursor *c, struct err *e)
 {
+  struct err why = { 0 };
   struct btrfs_root root;
 
   if (c->key.type != BTRFS_ROOT_ITEM || c->key.objectid == BTRFS_TREE_RELOC)
     return 0;
-  if (btrfs_parse_root (w->b, c, &root, e) == -1)
-    return -1;
+  if (btrfs_parse_root (c, &root, &why) == -1) {
+    block_check_error (w->c, "%s", why.msg);
+    return 0;
+  }
   return root.refs ? walk_tree (w, &root.tree, e) : 0;
 }
 

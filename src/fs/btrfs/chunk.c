@@ -85,9 +85,15 @@ btrfs_add_devices (struct btrfs *b, struct block *const *members, size_t n,
     return -1;
   for (size_t i = 0; i < n; i++) {
     err_clear (&why);
-    if (members[i] == b->block ||
-        btrfs_super_read (members[i], &sb, &why) == -1 ||
-        memcmp (sb.fsid, b->sb.fsid, sizeof sb.fsid) != 0 ||
+    if (members[i] == b->block)
+      continue;
+    if (btrfs_super_read (members[i], &sb, &why) == -1) {
+      if (!err_is_transient (&why))
+        continue;
+      *e = why;
+      return -1;
+    }
+    if (memcmp (sb.fsid, b->sb.fsid, sizeof sb.fsid) != 0 ||
         device_by_id (b, sb.devid))
       continue;
     if (add_block (b, &sb, members[i], e) == -1)

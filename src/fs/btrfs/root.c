@@ -26,8 +26,7 @@
 /* --- the list -------------------------------------------------------- */
 
 int
-btrfs_parse_root (const struct btrfs *b unused_arg,
-                  const struct btrfs_cursor *c, struct btrfs_root *ret,
+btrfs_parse_root (const struct btrfs_cursor *c, struct btrfs_root *ret,
                   struct err *e)
 {
   const char *p = c->data;
@@ -65,25 +64,35 @@ add_subvolume (struct btrfs *b, const struct btrfs_root *r, struct err *e)
   return 0;
 }
 
+/* Of the trees that are not subvolumes; NULL: it is not needed. */
+static struct btrfs_tree *
+tree_for (struct btrfs *b, uint64_t id)
+{
+  bool groups = b->sb.compat_ro & BTRFS_RO_BLOCK_GROUP_TREE;
+
+  if (id == BTRFS_CSUM_TREE)
+    return &b->csum_tree;
+  return id == (groups ? BTRFS_BLOCK_GROUP_TREE : BTRFS_EXTENT_TREE)
+             ? &b->group_tree
+             : NULL;
+}
+
 static int
 learn_root (struct btrfs *b, const struct btrfs_cursor *c, struct err *e)
 {
-  bool groups = b->sb.compat_ro & BTRFS_RO_BLOCK_GROUP_TREE;
-  uint64_t id = c->key.objectid;
+  struct btrfs_tree *t = tree_for (b, c->key.objectid);
   struct btrfs_root r;
 
-  if (c->key.type != BTRFS_ROOT_ITEM)
+  if (c->key.type != BTRFS_ROOT_ITEM ||
+      (!t && !btrfs_is_subvolume (c->key.objectid)))
     return 0;
-  if (btrfs_parse_root (b, c, &r, e) == -1)
+  if (btrfs_parse_root (c, &r, e) == -1)
     return -1;
-  if (id == BTRFS_CSUM_TREE)
-    b->csum_tree = r.tree;
-  if (id == (groups ? BTRFS_BLOCK_GROUP_TREE : BTRFS_EXTENT_TREE))
-    b->group_tree = r.tree;
-  if (id != BTRFS_FS_TREE && (id < BTRFS_FIRST_FREE || id > BTRFS_LAST_FREE))
-    return 0;
-  /* One that is being deleted is not there any more. */
-  return r.refs ? add_subvolume (b, &r, e) : 0;
+  if (t)
+    *t = r.tree;
+  else if (r.refs) /* else it is being deleted */
+    return add_subvolume (b, &r, e);
+  return 0;
 }
 
 int

@@ -212,8 +212,8 @@ get_block (struct btrfs *b, struct load_arg *arg, struct btrfs_block *ret,
   return 0;
 }
 
-static bool
-is_subvolume (uint64_t id)
+bool
+btrfs_is_subvolume (uint64_t id)
 {
   return id == BTRFS_FS_TREE ||
          (id >= BTRFS_FIRST_FREE && id <= BTRFS_LAST_FREE);
@@ -223,7 +223,8 @@ is_subvolume (uint64_t id)
 static bool
 owner_fits (const struct btrfs_tree *t, uint64_t owner)
 {
-  return is_subvolume (t->id) ? is_subvolume (owner) : owner == t->id;
+  return btrfs_is_subvolume (t->id) ? btrfs_is_subvolume (owner)
+                                    : owner == t->id;
 }
 
 int
