@@ -129,6 +129,17 @@ is_new (struct seen *s, uint64_t v, struct err *e)
   return 1;
 }
 
+/* A device that is missing was said once. */
+static bool
+is_missing (const struct btrfs *b, uint64_t logical, unsigned copy)
+{
+  struct btrfs_place at = { 0 };
+  struct err ignored;
+
+  return btrfs_locate (b, logical, copy, &at, &ignored) == 0 &&
+         !at.device->block;
+}
+
 /* Each copy.  1: the block at BUF is whole, 0: none is, -1. */
 static int
 read_copies (struct walk *w, const struct btrfs_tree *t,
@@ -136,7 +147,7 @@ read_copies (struct walk *w, const struct btrfs_tree *t,
 {
   const struct btrfs_chunk *chunk = btrfs_chunk_at (w->b, p->logical);
   unsigned copies = chunk ? btrfs_copies (chunk->type) : 1, good = copies;
-  struct err why, first = { 0 };
+  struct err why, first = { 0 }, missing = { 0 };
 
   for (unsigned i = copies; i-- > 0;) {
     err_clear (&why);
@@ -145,11 +156,15 @@ read_copies (struct walk *w, const struct btrfs_tree *t,
     else if (err_is_transient (&why)) {
       *e = why;
       return -1;
-    } else
+    } else if (is_missing (w->b, p->logical, i))
+      missing = why;
+    else
       first = why;
   }
-  if (!first.code)
+  if (good < copies && !first.code)
     return 1;
+  if (!first.code)
+    first = missing;
   btrfs_in_tree (t, p->logical, &first);
   if (good == copies) {
     block_check_error (w->c, "%s", first.msg);

@@ -117,18 +117,20 @@ data_ratio (const struct btrfs *b)
 static int
 estimate_free (struct btrfs *b, uint64_t *ret, struct err *e)
 {
-  uint64_t total, used, unallocated = 0;
+  double unallocated = 0, more;
+  uint64_t total, used;
 
   if (btrfs_group_sums (b, BTRFS_DATA, &total, &used, e) == -1)
     return -1;
   for (size_t i = 0; i < b->devices.len; i++) {
     const struct btrfs_device *d = &b->devices.items[i];
 
-    unallocated += d->total - MIN (d->used, d->total);
+    unallocated += (double) (d->total - MIN (d->used, d->total));
   }
+  more = unallocated / data_ratio (b);
   *ret = total - used;
   if (unallocated >= MIN_UNALLOCATED)
-    *ret += (uint64_t) ((double) unallocated / data_ratio (b));
+    *ret += more < (double) b->sb.total ? (uint64_t) more : b->sb.total;
   return 0;
 }
 

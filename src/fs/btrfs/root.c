@@ -140,6 +140,9 @@ btrfs_number (const struct btrfs *b, const struct btrfs_file *f,
 {
   uint64_t place = f->root - b->roots.items;
 
+  if (f->inode == 0)
+    return err_set (e, EIO, "subvolume %" PRIu64 ": inode 0",
+                    f->root->tree.id);
   if (f->inode >> b->ino_bits)
     return err_set (e, EOVERFLOW,
                     "subvolume %" PRIu64 ": inode %" PRIu64 " beyond %u bits",
