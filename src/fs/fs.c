@@ -57,12 +57,12 @@ int
 fs_mount (struct block *block, const char *type, struct fs **ret,
           struct err *e)
 {
-  return fs_mount_members (block, type, NULL, 0, ret, e);
+  return fs_mount_members (block, type, NULL, ret, e);
 }
 
 int
 fs_mount_members (struct block *block, const char *type,
-                  struct block *const *members, size_t n, struct fs **ret,
+                  const struct fs_members *members, struct fs **ret,
                   struct err *e)
 {
   const struct fs_ops *ops = fs_driver (type);
@@ -77,14 +77,12 @@ fs_mount_members (struct block *block, const char *type,
   fs->ops = ops;
   fs->block = block;
   fs->members = members;
-  fs->n_members = n;
   lock_init (&fs->lock);
   if (ops->mount (fs, e) == -1) {
     fs_unmount (fs);
     return err_in (e, "%s", ops->name);
   }
-  fs->members = NULL; /* the array is the caller's */
-  fs->n_members = 0;
+  fs->members = NULL; /* the caller's */
   if (!fs->default_root)
     fs->default_root = fs->root;
   *ret = fs;

@@ -178,49 +178,30 @@ volume_superblock (struct volume *v, struct err *e)
              : NULL;
 }
 
-/* Could O have another part of the filesystem that V has one of?  What cannot
- * be read is missing then, and the driver says so. */
-static bool
-is_member (struct volume *v, struct volume *o)
-{
-  const struct superblock *mine = v->superblock, *other;
-  struct err ignored = { 0 };
-
-  if (o == v)
-    return false;
-  other = volume_superblock (o, &ignored);
-  return other && !strcmp (mine->type, other->type) && mine->uuid &&
-         other->uuid && !strcmp (mine->uuid, other->uuid);
-}
-
-/* One filesystem may lie on several volumes. */
+/* What else the image has of the filesystem on volume ARG.  What cannot be
+ * read is missing then, and the driver says so. */
 static int
-mount_with_members (struct volume *v, struct err *e)
+each_member (void *arg, fs_member_fn fn, void *to, struct err *e)
 {
-  CLEANUP_FREE struct block **members = NULL;
-  struct volume *const *volumes;
-  size_t n, n_members = 0;
+  struct volume *v = arg, *const * all;
+  const struct superblock *sb;
+  struct err why = { 0 };
+  size_t n;
 
-  if (image_volumes (v->image, &volumes, &n, e) == -1)
+  if (image_volumes (v->image, &all, &n, e) == -1)
     return -1;
-  members = calloc (n, sizeof *members);
-  if (!members)
-    return err_set (e, ENOMEM, "out of memory");
-  for (size_t i = 0; i < n; i++)
-    if (is_member (v, volumes[i]))
-      members[n_members++] = volumes[i]->block;
-  return fs_mount_members (v->block, v->superblock->type, members, n_members,
-                           &v->fs, e);
-}
-
-static int
-mount_volume (struct volume *v, struct err *e)
-{
-  const struct fs_ops *driver = fs_driver (v->superblock->type);
-
-  if (driver && driver->has_members)
-    return mount_with_members (v, e);
-  return fs_mount (v->block, v->superblock->type, &v->fs, e);
+  for (size_t i = 0; i < n; i++) {
+    sb = all[i] == v ? NULL : volume_superblock (all[i], &why);
+    if (err_is_transient (&why)) {
+      *e = why;
+      return -1;
+    }
+    if (sb && !strcmp (sb->type, v->superblock->type) && sb->uuid &&
+        v->superblock->uuid && !strcmp (sb->uuid, v->superblock->uuid) &&
+        fn (to, all[i]->block, e) == -1)
+      return -1;
+  }
+  return 0;
 }
 
 static int
@@ -228,12 +209,13 @@ fs_compute (void *arg, struct err *e)
 {
   struct volume *v = arg;
   const struct superblock *sb = volume_superblock (v, e);
+  const struct fs_members members = { each_member, v };
 
   if (!sb)
     return -1;
   if (v->partition->extended || !strcmp (sb->type, "none"))
     return err_set (e, ENOENT, "%s: no filesystem", v->label);
-  if (mount_volume (v, e) == -1)
+  if (fs_mount_members (v->block, sb->type, &members, &v->fs, e) == -1)
     return err_in (e, "%s", v->label);
   return 0;
 }

@@ -616,12 +616,24 @@ show_check (struct fs *fs, struct err *e)
 }
 
 static int
-run (struct block *b, const struct options *o, struct err *e)
+each_member (void *arg, fs_member_fn fn, void *to, struct err *e)
 {
+  const struct options *o = arg;
+
+  for (size_t i = 0; i < o->n_members; i++)
+    if (fn (to, o->blocks[i], e) == -1)
+      return -1;
+  return 0;
+}
+
+static int
+run (struct block *b, struct options *o, struct err *e)
+{
+  struct fs_members members = { each_member, o };
   struct source s = { .lookups = o->lookups };
   int r = 0;
 
-  if (fs_mount_members (b, o->type, o->blocks, o->n_members, &s.fs, e) == -1)
+  if (fs_mount_members (b, o->type, &members, &s.fs, e) == -1)
     return -1;
   if (o->check)
     r = show_check (s.fs, e);

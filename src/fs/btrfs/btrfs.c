@@ -40,7 +40,7 @@ btrfs_mount (struct fs *fs, struct err *e)
   for (size_t i = 0; i < BTRFS_N_COMPRESSIONS; i++)
     b->data_owner[i] = cache_new_owner ();
   if (btrfs_super_read (b->block, &b->sb, e) == -1 ||
-      btrfs_add_devices (b, fs->members, fs->n_members, e) == -1 ||
+      btrfs_add_devices (b, fs->members, e) == -1 ||
       btrfs_csum_open (b, e) == -1)
     return -1;
   b->sector = malloc (b->sb.sectorsize);
@@ -85,7 +85,6 @@ const struct fs_ops btrfs_ops = {
   .name = "btrfs",
   .types = btrfs_types,
   .stale_without_log = true,
-  .has_members = true,
   .mount = btrfs_mount,
   .lookup = btrfs_lookup,
   .stat = btrfs_stat,

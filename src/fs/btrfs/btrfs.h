@@ -222,8 +222,8 @@ gcry_md_hd_t btrfs_hash_open (enum btrfs_csum type);
 /* --- chunk.c --------------------------------------------------------- */
 
 /* Devices: this one, and those of MEMBERS that belong to it. */
-int btrfs_add_devices (struct btrfs *b, struct block *const *members,
-                       size_t n, struct err *e) must_check;
+int btrfs_add_devices (struct btrfs *b, const struct fs_members *members,
+                       struct err *e) must_check;
 
 /* What the superblock says of the chunks of the chunk tree, and then what
  * that says of all. */

@@ -74,34 +74,38 @@ add_block (struct btrfs *b, const struct btrfs_super *sb, struct block *block,
 /* A member whose superblock cannot be read is missing: what lies there names
  * it.  The newest superblock counts, as in the kernel: a device that was
  * away for a while has old trees. */
+static int
+add_member (void *to, struct block *block, struct err *e)
+{
+  struct err why = { 0 };
+  struct btrfs *b = to;
+  struct btrfs_super sb;
+
+  if (btrfs_super_read (block, &sb, &why) == -1) {
+    if (!err_is_transient (&why))
+      return 0;
+    *e = why;
+    return -1;
+  }
+  if (memcmp (sb.fsid, b->sb.fsid, sizeof sb.fsid) != 0 ||
+      device_by_id (b, sb.devid))
+    return 0;
+  if (add_block (b, &sb, block, e) == -1)
+    return -1;
+  if (sb.generation > b->sb.generation)
+    b->sb = sb;
+  return 0;
+}
+
 int
-btrfs_add_devices (struct btrfs *b, struct block *const *members, size_t n,
+btrfs_add_devices (struct btrfs *b, const struct fs_members *members,
                    struct err *e)
 {
-  struct btrfs_super sb;
-  struct err why;
-
   if (add_block (b, &b->sb, b->block, e) == -1)
     return -1;
-  for (size_t i = 0; i < n; i++) {
-    err_clear (&why);
-    if (members[i] == b->block)
-      continue;
-    if (btrfs_super_read (members[i], &sb, &why) == -1) {
-      if (!err_is_transient (&why))
-        continue;
-      *e = why;
-      return -1;
-    }
-    if (memcmp (sb.fsid, b->sb.fsid, sizeof sb.fsid) != 0 ||
-        device_by_id (b, sb.devid))
-      continue;
-    if (add_block (b, &sb, members[i], e) == -1)
-      return -1;
-    if (sb.generation > b->sb.generation)
-      b->sb = sb;
-  }
-  return 0;
+  if (b->sb.n_devices == 1 || !members)
+    return 0;
+  return members->each (members->arg, add_member, b, e);
 }
 
 /* A DEV_ITEM.  A device of another UUID is not the one that is meant. */
