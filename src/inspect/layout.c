@@ -341,6 +341,7 @@ role_from_content (struct volume *v, struct fs *fs, struct err *e)
   if (!vfs)
     return err_set (e, ENOMEM, "out of memory");
   vfs_init (vfs, fs);
+  vfs->mounts[0].root = fs->default_root;
   for (size_t i = 0; i < ARRAY_SIZE (roles_by_content); i++) {
     path = roles_by_content[i].path;
     path2 = roles_by_content[i].path2;
