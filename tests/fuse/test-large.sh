@@ -73,10 +73,11 @@ wall () { local s; s=$(date +%s%N); "$@"; echo $((($(date +%s%N) - s) / 1000000)
 for view in partitions/whole/files root; do
   wall ls -U "$tmp/mnt/$view/many" | LC_ALL=C sort > "$tmp/got"
   cmp "$tmp/wanted" "$tmp/got" || fail "$view: names"
-  wall ls -lU "$tmp/mnt/$view/few" > "$tmp/few"
+  # With their attributes: readdirplus.
+  wall find "$tmp/mnt/$view/few" -printf '%s %m\n' > "$tmp/few"
   few=$(cat "$tmp/ms")
-  wall ls -lU "$tmp/mnt/$view/many" > "$tmp/got"
-  linear "ls -l of $view, mounted, on the clock" "$(cat "$tmp/ms")/1000" "$few/1000"
+  wall find "$tmp/mnt/$view/many" -printf '%s %m\n' > "$tmp/got"
+  linear "find in $view, mounted, on the clock" "$(cat "$tmp/ms")/1000" "$few/1000"
   assert_equal size "$(stat -c %s "$tmp/mnt/$view/large")" 8796093022208
   assert_equal blocks "$(du -k "$tmp/mnt/$view/large" | cut -f 1)" 8
   assert_equal end "$(tail -c 5 "$tmp/mnt/$view/large" | od -An -tx1)" " 00 00 65 6e 64"
