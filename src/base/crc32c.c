@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/crc32c.h"
 
+#include <string.h>
+
 /* The remainder of each byte; the polynomial, reflected, is 0x82f63b78. */
 static const uint32_t table[256] = {
   0x00000000, 0xf26b8303, 0xe13b70f7, 0x1350f3f4, 0xc79a971f, 0x35f1141c,
@@ -48,13 +50,39 @@ static const uint32_t table[256] = {
   0xbe2da0a5, 0x4c4623a6, 0x5f16d052, 0xad7d5351,
 };
 
+static uint32_t
+by_table (uint32_t crc, const unsigned char *p, size_t len)
+{
+  for (size_t i = 0; i < len; i++)
+    crc = crc >> 8 ^ table[(crc ^ p[i]) & 0xff];
+  return crc;
+}
+
+/* Eight bytes at a time, by the instruction made for it: about fifteen times
+ * as fast, which counts where all data of files have checksums. */
+#ifdef __x86_64__
+__attribute__ ((target ("sse4.2"))) static uint32_t
+by_instruction (uint32_t crc, const unsigned char *p, size_t len)
+{
+  uint64_t c = crc, word;
+
+  for (; len >= sizeof word; len -= sizeof word, p += sizeof word) {
+    memcpy (&word, p, sizeof word);
+    c = __builtin_ia32_crc32di (c, word);
+  }
+  for (; len > 0; len--)
+    c = __builtin_ia32_crc32qi ((uint32_t) c, *p++);
+  return (uint32_t) c;
+}
+#define HAVE_INSTRUCTION() __builtin_cpu_supports ("sse4.2")
+#else
+#define by_instruction     by_table
+#define HAVE_INSTRUCTION() 0
+#endif
+
 uint32_t
 crc32c (uint32_t crc, const void *data, size_t len)
 {
-  const unsigned char *p = data;
-
-  crc = ~crc;
-  for (size_t i = 0; i < len; i++)
-    crc = crc >> 8 ^ table[(crc ^ p[i]) & 0xff];
-  return ~crc;
+  return HAVE_INSTRUCTION () ? ~by_instruction (~crc, data, len)
+                             : ~by_table (~crc, data, len);
 }

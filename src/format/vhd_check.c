@@ -20,9 +20,10 @@
 static void
 check_end (const struct vhd_footer *end, struct block_check *c)
 {
+  /* The copy is as good, and programs use it: nothing is lost. */
   if (!end->cookie)
-    block_check_error (c, "there is no footer at the end of the file;"
-                          " its copy at the start was used");
+    block_check_note (c, "there is no footer at the end of the file;"
+                         " its copy at the start was used");
   else if (!end->intact)
     block_check_error (c,
                        "footer at 0x%" PRIx64
@@ -67,6 +68,18 @@ check_start (const struct vhd_footer *start, const struct vhd_footer *end,
     block_check_note (c, "the footer and its copy at the start differ");
 }
 
+/* What is there of the file must reach END; and if it does not, the footer,
+ * where there is none, is missing as well. */
+static void
+check_reach (struct block *b, uint64_t end, struct block_check *c)
+{
+  const struct vhd *v = b->priv;
+
+  if (end > b->below->size && !v->has_footer)
+    end += VHD_FOOTER_SIZE;
+  block_check_reach (c, b->below, end);
+}
+
 /* --- blocks ---------------------------------------------------------- */
 
 /* Where block INDEX starts is hostile, and 32 bits of sectors. */
@@ -88,7 +101,7 @@ check_block (struct block *b, uint32_t index, uint32_t entry,
                        " reaches over the footer at 0x%" PRIx64,
                        index, start, v->data_end);
   else
-    block_check_reach (c, b->below, end + (v->has_footer ? 0 : 512));
+    check_reach (b, end, c);
 }
 
 /* The COUNT entries from FIRST on. */
@@ -177,8 +190,7 @@ check_dynamic (struct block *b, const struct vhd_footer *start,
         c, "checksum of the dynamic disk header at 0x%" PRIx64 " is wrong",
         v->header_offset);
   if (!v->has_footer && !end->cookie)
-    block_check_reach (c, b->below,
-                       v->bat_offset + (uint64_t) v->entries * 4 + 512);
+    check_reach (b, v->bat_offset + (uint64_t) v->entries * 4, c);
   if (v->type == VHD_DIFFERENCING) {
     check_parent (v, c);
     if (vhd_check_locators (b, c, e) == -1)

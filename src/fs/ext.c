@@ -499,5 +499,6 @@ const struct fs_ops ext_ops = {
   .map = ext_map,
   .pread = ext_pread,
   .info = ext_info,
+  .check = ext_check,
   .unmount = ext_unmount,
 };

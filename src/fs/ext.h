@@ -94,6 +94,10 @@ int ext_xattrs (struct fs *fs, uint64_t ino, fs_xattr_fn fn, void *arg,
 int ext_inline_data (struct ext *x, struct ext_node *node, struct buf *ret,
                      struct err *e) must_check;
 
+/* --- ext_check.c ----------------------------------------------------- */
+
+int ext_check (struct fs *fs, struct block_check *c, struct err *e);
+
 /* --- ext.c ----------------------------------------------------------- */
 
 /* Inode INO, valid until the next call but EXT_NODES. */

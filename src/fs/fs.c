@@ -57,6 +57,14 @@ int
 fs_mount (struct block *block, const char *type, struct fs **ret,
           struct err *e)
 {
+  return fs_mount_members (block, type, NULL, ret, e);
+}
+
+int
+fs_mount_members (struct block *block, const char *type,
+                  const struct fs_members *members, struct fs **ret,
+                  struct err *e)
+{
   const struct fs_ops *ops = fs_driver (type);
   struct fs *fs;
 
@@ -68,11 +76,13 @@ fs_mount (struct block *block, const char *type, struct fs **ret,
     return err_set (e, ENOMEM, "out of memory");
   fs->ops = ops;
   fs->block = block;
+  fs->members = members;
   lock_init (&fs->lock);
   if (ops->mount (fs, e) == -1) {
     fs_unmount (fs);
     return err_in (e, "%s", ops->name);
   }
+  fs->members = NULL; /* the caller's */
   if (!fs->default_root)
     fs->default_root = fs->root;
   *ret = fs;

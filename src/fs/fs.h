@@ -102,12 +102,23 @@ struct fs_ops {
   void (*unmount) (struct fs *fs); /* also after a failed mount */
 };
 
+/* Where other parts of a filesystem may lie (Btrfs on several devices). Asked
+ * only by a driver whose filesystem has such. */
+typedef int (*fs_member_fn) (void *to, struct block *b, struct err *e);
+struct fs_members {
+  /* Calls FN for each block that may hold a part: those of others are left
+   * alone.  What cannot be looked at is left out. */
+  int (*each) (void *arg, fs_member_fn fn, void *to, struct err *e);
+  void *arg;
+};
+
 struct fs {
   const struct fs_ops *ops;
   struct block *block;   /* borrowed */
   uint64_t root;         /* inode of the root directory: of files/ */
   uint64_t default_root; /* what a mount without options shows: Btrfs's
                           * default subvolume; else the same */
+  const struct fs_members *members; /* during mount alone; or NULL */
   pthread_mutex_t lock;
   void *priv;
 };
@@ -119,6 +130,12 @@ const struct fs_ops *fs_driver (const char *type);
  * Errors: ENOTSUP if there is no driver for it. */
 int fs_mount (struct block *block, const char *type, struct fs **ret,
               struct err *e) must_check nonnull (1, 2, 3, 4);
+/* The same; where the filesystem lies on several blocks, MEMBERS (or NULL)
+ * gives the others.  A part that is not among them is an error where
+ * something lies there.  What belongs to it must live until fs_unmount. */
+int fs_mount_members (struct block *block, const char *type,
+                      const struct fs_members *members, struct fs **ret,
+                      struct err *e) must_check nonnull (1, 2, 4, 5);
 void fs_unmount (struct fs *fs); /* NULL is fine */
 
 /* --- by inode: thin, locked ------------------------------------------ */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fs/vfs.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -18,7 +19,9 @@ struct walk {
   struct node_vec dirs; /* [0] is the root; never empty */
   struct buf path;      /* "" for the root, else "/usr/lib" */
   struct buf rest;
-  size_t at; /* in rest */
+  size_t at;        /* in rest */
+  const char *name; /* being walked: in rest */
+  size_t name_len;
   unsigned links;
   bool follow_last;
 };
@@ -32,16 +35,21 @@ cleanup_walk (struct walk *w)
 }
 
 void
-vfs_init (struct vfs *v, struct fs *root)
+vfs_init_at (struct vfs *v, struct fs *fs, uint64_t root)
 {
   *v = (struct vfs){ .n_mounts = 1 };
-  v->mounts[0] = (struct vfs_mount){ .fs = root, .root = root->root };
+  v->mounts[0] = (struct vfs_mount){ .fs = fs, .root = root };
 }
 
-/* What is mounted on N, or N.  It ends: a mount comes after the one that it
- * covers a directory of. */
-static struct vfs_node
-cross (const struct vfs *v, struct vfs_node n)
+void
+vfs_init (struct vfs *v, struct fs *fs)
+{
+  vfs_init_at (v, fs, fs->root);
+}
+
+/* It ends: a mount comes after the one that it covers a directory of. */
+struct vfs_node
+vfs_cross (const struct vfs *v, struct vfs_node n)
 {
   for (unsigned i = n.mount + 1; i < v->n_mounts; i++)
     if (v->mounts[i].parent == n.mount && v->mounts[i].point == n.ino)
@@ -52,7 +60,7 @@ cross (const struct vfs *v, struct vfs_node n)
 struct vfs_node
 vfs_root (const struct vfs *v)
 {
-  return cross (v, (struct vfs_node){ 0, v->mounts[0].root });
+  return vfs_cross (v, (struct vfs_node){ 0, v->mounts[0].root });
 }
 
 struct fs *
@@ -69,7 +77,7 @@ vfs_lookup (const struct vfs *v, struct vfs_node dir, const char *name,
 
   if (fs_lookup (vfs_fs (v, dir), dir.ino, name, len, &n.ino, e) == -1)
     return -1;
-  n = cross (v, n);
+  n = vfs_cross (v, n);
   if (!vfs_fs (v, n)) /* EIO: not looked is not absent */
     return err_set (e, EIO, "%s", v->mounts[n.mount].why);
   *ret = n;
@@ -191,9 +199,12 @@ walk_rest (struct walk *w, struct err *e)
   size_t len;
   bool last;
 
-  while (next_name (w, &name, &len, &last))
+  while (next_name (w, &name, &len, &last)) {
+    w->name = name;
+    w->name_len = len;
     if (step (w, name, len, last, e) == -1)
       return -1;
+  }
   return 0;
 }
 
@@ -235,43 +246,94 @@ vfs_walk_from (const struct vfs *v, const char *dir_path, const char *path,
 }
 
 int
+vfs_resolve (const struct vfs *v, const char *dir_path, const char *path,
+             struct buf *ret, struct err *e)
+{
+  __attribute__ ((cleanup (cleanup_walk))) struct walk w = { 0 };
+
+  if (walk (&w, v, dir_path, path, 0, e) == -1) {
+    if (err_is_transient (e))
+      return -1;
+    buf_add (&w.path, "/", 1);
+    buf_add (&w.path, w.name, w.name_len);
+    if (e->code == ENOTDIR)
+      buf_puts (&w.path, "/.");
+    err_clear (e);
+  }
+  if (buf_check (&w.path, e) == -1)
+    return -1;
+  buf_puts (ret, w.path.len ? w.path.data : "/");
+  return buf_check (ret, e);
+}
+
+int
 vfs_walk (const struct vfs *v, const char *path, unsigned flags,
           struct vfs_node *ret, struct err *e)
 {
   return vfs_walk_from (v, NULL, path, flags, ret, NULL, e);
 }
 
-static int
-mount_on (struct vfs *v, const char *path, struct vfs_mount m, struct err *e)
-{
-  __attribute__ ((cleanup (cleanup_walk))) struct walk w = { 0 };
-  struct fs_stat st;
-  struct vfs_node n;
+/* --- mounting -------------------------------------------------------- */
 
+/* M covers what N, a node at PATH, is. */
+static int
+add_mount (struct vfs *v, struct vfs_node n, const char *path,
+           struct vfs_mount m, struct err *e)
+{
   if (v->n_mounts == VFS_MAX_MOUNTS)
     return err_set (e, ENOSPC, "%s: more than %d mounts", path,
                     VFS_MAX_MOUNTS);
+  m.path = strdup (path);
+  if (!m.path)
+    return err_set (e, ENOMEM, "out of memory");
+  m.parent = n.mount;
+  m.point = n.ino;
+  v->mounts[v->n_mounts++] = m;
+  return 0;
+}
+
+/* Can N, at PATH, be covered by a directory, or by a file? */
+static int
+check_point (const struct vfs *v, struct vfs_node n, const char *path,
+             bool file, struct err *e)
+{
+  struct fs_stat st;
+
+  if (fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1)
+    return err_in (e, "%s", path);
+  if (S_ISDIR (st.mode))
+    return file ? err_set (e, EINVAL, "%s: is a directory", path) : 0;
+  if (!file)
+    return err_set (e, ENOTDIR, "%s: not a directory", path);
+  /* A mount covers one name; here it would be all of them. */
+  if (st.nlink > 1)
+    return err_set (e, EINVAL, "%s: the file has %" PRIu32 " names", path,
+                    st.nlink);
+  return 0;
+}
+
+static int
+mount_on (struct vfs *v, const char *path, struct vfs_mount m, bool file,
+          struct err *e)
+{
+  __attribute__ ((cleanup (cleanup_walk))) struct walk w = { 0 };
+
   if (walk (&w, v, NULL, path, 0, e) == -1)
     return -1;
   if (w.dirs.len == 1)
     return err_set (e, EBUSY, "%s: the root is mounted already", path);
-  n = here (&w);
-  if (fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1)
-    return err_in (e, "%s", path);
-  if (!S_ISDIR (st.mode))
-    return err_set (e, ENOTDIR, "%s: not a directory", path);
-  m.parent = n.mount;
-  m.point = n.ino;
+  if (check_point (v, here (&w), path, file, e) == -1)
+    return -1;
   m.depth = w.dirs.len - 1;
-  v->mounts[v->n_mounts++] = m;
-  return 0;
+  return add_mount (v, here (&w), w.path.data, m, e);
 }
 
 int
 vfs_mount (struct vfs *v, const char *path, struct fs *fs, uint64_t root,
            struct err *e)
 {
-  return mount_on (v, path, (struct vfs_mount){ .fs = fs, .root = root }, e);
+  return mount_on (v, path, (struct vfs_mount){ .fs = fs, .root = root },
+                   false, e);
 }
 
 int
@@ -282,17 +344,103 @@ vfs_mount_blind (struct vfs *v, const char *path, const char *why,
 
   if (!m.why)
     return err_set (e, ENOMEM, "out of memory");
-  if (mount_on (v, path, m, e) == 0)
+  if (mount_on (v, path, m, false, e) == 0)
     return 0;
   free (m.why);
   return -1;
 }
 
+/* Does PATH lie below DIR, both canonical? */
+static bool
+is_below (const char *path, const char *dir)
+{
+  size_t len = strcmp (dir, "/") ? strlen (dir) : 0;
+
+  return !strncmp (path, dir, len) && path[len] == '/';
+}
+
+static unsigned
+depth_of (const char *path)
+{
+  unsigned n = 0;
+
+  for (const char *p = path; *p; p++)
+    n += *p == '/' && p[1];
+  return n;
+}
+
+/* Mount number I once more, on the same directory of mount number PARENT;
+ * SOURCE is seen at TO as well. */
+static int
+copy_mount (struct vfs *v, unsigned i, unsigned parent, const char *source,
+            const char *to, struct err *e)
+{
+  struct vfs_mount m = v->mounts[i];
+  size_t skip = strcmp (source, "/") ? strlen (source) : 0;
+  CLEANUP_FREE char *path = NULL, *why = m.why ? strdup (m.why) : NULL;
+
+  if (asprintf (&path, "%s%s", to, m.path + skip) == -1)
+    path = NULL;
+  if (!path || (m.why && !why))
+    return err_set (e, ENOMEM, "out of memory");
+  m.depth = depth_of (path);
+  m.why = why;
+  if (add_mount (v, (struct vfs_node){ parent, m.point }, path, m, e) == -1)
+    return -1;
+  why = NULL;
+  return 0;
+}
+
+/* What is mounted below SOURCE, which lies in mount number FROM, is seen
+ * below mount number COPY as well.  A mount comes after the one that it
+ * covers a directory of, so that one pass will do. */
+static int
+copy_mounts (struct vfs *v, unsigned from, const char *source, unsigned copy,
+             struct err *e)
+{
+  unsigned copies[VFS_MAX_MOUNTS] = { 0 };
+
+  copies[from] = copy;
+  for (unsigned i = 1; i < copy; i++) {
+    unsigned parent = copies[v->mounts[i].parent];
+
+    if (parent == 0 || !is_below (v->mounts[i].path, source))
+      continue;
+    if (copy_mount (v, i, parent, source, v->mounts[copy].path, e) == -1)
+      return -1;
+    copies[i] = v->n_mounts - 1;
+  }
+  return 0;
+}
+
+int
+vfs_bind (struct vfs *v, const char *source, const char *path, bool recursive,
+          struct err *e)
+{
+  CLEANUP_BUF struct buf canonical = { 0 };
+  struct vfs_node n;
+  struct fs_stat st;
+
+  if (vfs_walk_from (v, NULL, source, 0, &n, &canonical, e) == -1)
+    return -1;
+  if (fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1)
+    return err_in (e, "%s", source);
+  if (mount_on (v, path,
+                (struct vfs_mount){ .fs = vfs_fs (v, n), .root = n.ino },
+                !S_ISDIR (st.mode), e) == -1)
+    return -1;
+  if (!recursive)
+    return 0;
+  return copy_mounts (v, n.mount, buf_str (&canonical), v->n_mounts - 1, e);
+}
+
 void
 vfs_free (struct vfs *v)
 {
-  for (unsigned i = 0; i < v->n_mounts; i++)
+  for (unsigned i = 0; i < v->n_mounts; i++) {
     free (v->mounts[i].why);
+    free (v->mounts[i].path);
+  }
   v->n_mounts = 0;
 }
 

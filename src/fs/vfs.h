@@ -5,6 +5,9 @@
  * place that walks paths.  Symbolic links are followed inside the tree, as
  * the guest would: an absolute target starts at its root, and ".." of the
  * root is the root.
+ *
+ * A mount shows a directory of a filesystem: its root, a subvolume, or, for a
+ * bind mount, whatever directory (or file) that is.
  */
 #ifndef XRAYFS_FS_VFS_H
 #define XRAYFS_FS_VFS_H
@@ -20,6 +23,7 @@ struct vfs_mount {
   unsigned parent; /* the mount it covers a directory of */
   uint64_t point;  /* that directory's inode */
   unsigned depth;  /* of its root, in directories below "/" */
+  char *path;      /* of its root, canonical; NULL: "/" */
 };
 
 struct vfs {
@@ -34,10 +38,12 @@ struct vfs_node {
 
 #define VFS_NOFOLLOW 1u /* do not follow the last component */
 
-void vfs_init (struct vfs *v, struct fs *root) nonnull (1, 2);
+/* "/" is FS's root, that of files/, or directory ROOT of it. */
+void vfs_init (struct vfs *v, struct fs *fs) nonnull (1, 2);
+void vfs_init_at (struct vfs *v, struct fs *fs, uint64_t root) nonnull (1, 2);
 
-/* Mounts FS on the directory PATH.  Errors: as vfs_walk; ENOSPC for more
- * than VFS_MAX_MOUNTS. */
+/* Mounts directory ROOT of FS on PATH.  Errors: as vfs_walk; ENOTDIR if PATH
+ * is no directory; ENOSPC for more than VFS_MAX_MOUNTS. */
 int vfs_mount (struct vfs *v, const char *path, struct fs *fs, uint64_t root,
                struct err *e) must_check nonnull (1, 2, 3, 5);
 
@@ -47,11 +53,22 @@ int vfs_mount (struct vfs *v, const char *path, struct fs *fs, uint64_t root,
 int vfs_mount_blind (struct vfs *v, const char *path, const char *why,
                      struct err *e) must_check nonnull (1, 2, 3, 4);
 
+/* What lies at SOURCE, a directory or a file, is seen at PATH as well; with
+ * RECURSIVE also what is mounted below SOURCE by now.  Errors: as vfs_mount;
+ * EINVAL where one is a directory and the other is not, or for a file that
+ * has other names, which would be covered too. */
+int vfs_bind (struct vfs *v, const char *source, const char *path,
+              bool recursive, struct err *e) must_check nonnull (1, 2, 3, 5);
+
 /* Gives back what the mounts hold; the filesystems stay. */
 void vfs_free (struct vfs *v);
 
 struct vfs_node vfs_root (const struct vfs *v);
+/* NULL: N is the root of a blind mount. */
 struct fs *vfs_fs (const struct vfs *v, struct vfs_node n);
+
+/* What is seen instead of N: the root of what is mounted on it, or N. */
+struct vfs_node vfs_cross (const struct vfs *v, struct vfs_node n);
 
 /* One component, crossing mounts. */
 int vfs_lookup (const struct vfs *v, struct vfs_node dir, const char *name,
@@ -68,6 +85,14 @@ int vfs_walk (const struct vfs *v, const char *path, unsigned flags,
 int vfs_walk_from (const struct vfs *v, const char *dir_path,
                    const char *path, unsigned flags, struct vfs_node *ret,
                    struct buf *ret_path, struct err *e) must_check;
+
+/* Adds the canonical path that PATH, from directory DIR, leads to; where it
+ * leads nowhere, a path without ".." and of which only the last name is not a
+ * directory, that cannot be walked either, and for the same reason.
+ * Errors: transient ones alone. */
+int vfs_resolve (const struct vfs *v, const char *dir_path, const char *path,
+                 struct buf *ret, struct err *e) must_check
+    nonnull (1, 2, 3, 4, 5);
 
 /* 1: it is there; 0: it is not; -1: could not look. */
 int vfs_exists (const struct vfs *v, const char *path,

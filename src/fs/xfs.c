@@ -291,5 +291,6 @@ const struct fs_ops xfs_ops = {
   .xattrs = xfs_xattrs,
   .map = xfs_map,
   .info = xfs_info,
+  .check = xfs_check,
   .unmount = xfs_unmount,
 };

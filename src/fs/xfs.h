@@ -241,4 +241,8 @@ int xfs_xattrs (struct fs *fs, uint64_t ino, fs_xattr_fn fn, void *arg,
  * another device; -1: it cannot be read. */
 int xfs_log_is_clean (struct xfs *x, struct err *e) must_check;
 
+/* --- xfs_check.c ----------------------------------------------------- */
+
+int xfs_check (struct fs *fs, struct block_check *c, struct err *e);
+
 #endif

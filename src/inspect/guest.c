@@ -1,25 +1,72 @@
-/* xrayfs: which volume is the guest's root, and its tree composed by fstab
+/* xrayfs: which volume is the guest's root
  * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Every volume is looked at.  Of several systems it is the one that the boot
+ * loader starts: each system's own loader configuration is asked for the
+ * root= of its default entry.
  */
-#include <ctype.h>
+#include <dirent.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "inspect/image_priv.h"
+#include "base/bytes.h"
+#include "inspect/guest_priv.h"
+
+/* More systems than that are listed, and not asked what they start. */
+#define MAX_ASKED 16
+
+/* What guest_compose fills. */
+static void
+forget_composed (struct guest *g)
+{
+  vfs_free (&g->vfs);
+  mount_lines_free (&g->lines);
+  buf_free (&g->fstab);
+  buf_free (&g->notes);
+  g->fstab = g->notes = (struct buf){ 0 };
+}
 
 void
 guest_free (struct guest *g)
 {
-  vfs_free (&g->vfs);
+  forget_composed (g);
   fact_free (&g->family);
-  buf_free (&g->fstab);
-  buf_free (&g->notes);
   buf_free (&g->others);
   buf_free (&g->unread);
   *g = (struct guest){ 0 };
 }
 
 /* --- is it a root filesystem? ---------------------------------------- */
+
+/* A directory that may be a system's "/". */
+struct root {
+  struct volume *volume;
+  struct fs *fs;
+  uint64_t ino;
+  char *subvolume; /* where it lies from the top; NULL: what a mount without
+                      options shows */
+};
+DEFINE_VEC (root_vec, struct root)
+
+static void
+cleanup_roots (struct root_vec *v)
+{
+  for (size_t i = 0; i < v->len; i++)
+    free (v->items[i].subvolume);
+  free (v->items);
+}
+#define CLEANUP_ROOTS __attribute__ ((cleanup (cleanup_roots)))
+
+/* "partition 2", "partition 2: subvolume '@'" */
+static void
+describe (const struct root *r, char *to, size_t size)
+{
+  if (r->subvolume)
+    snprintf (to, size, "%s: subvolume '%.100s'", r->volume->label,
+              r->subvolume);
+  else
+    snprintf (to, size, "%s", r->volume->label);
+}
 
 /* A Linux root has /etc, programs, and something that says which system it
  * is or how it starts.  A boot, home or data partition lacks one of them. */
@@ -52,363 +99,181 @@ one_of (const struct vfs *v, const char *const *paths, size_t n,
 }
 
 static int
-is_root (struct guest *g, struct volume *vol, struct fs *fs, struct err *e)
+is_root (struct guest *g, const struct root *root, struct err *e)
 {
   CLEANUP_FREE struct vfs *v = malloc (sizeof *v);
   const char *program, *identity, *etc;
   static const char *const etc_dir[] = { "/etc" };
+  char where[200];
   int r;
 
   if (!v)
     return err_set (e, ENOMEM, "out of memory");
-  vfs_init (v, fs);
+  describe (root, where, sizeof where);
+  vfs_init_at (v, root->fs, root->ino);
   if ((r = one_of (v, etc_dir, 1, &etc, e)) != 1 ||
       (r = one_of (v, programs, ARRAY_SIZE (programs), &program, e)) != 1 ||
       (r = one_of (v, identities, ARRAY_SIZE (identities), &identity, e)) !=
           1) {
     if (r == 0)
       fact_evidence (&g->family, "%s: no root filesystem of a Linux system",
-                     vol->label);
+                     where);
     return r;
   }
   fact_evidence (&g->family, "%s: root of a Linux system: /etc, %s and %s",
-                 vol->label, program, identity);
+                 where, program, identity);
   return 1;
 }
 
-/* --- devices in fstab ------------------------------------------------ */
+/* --- subvolumes ------------------------------------------------------ */
 
-static bool
-same (const char *a, const char *b)
-{
-  return a && b && !strcasecmp (a, b);
-}
-
-/* Partition number of a plain device name of the first disk, or -1.
- * sda1 hda1 vda1 xvda1 nvme0n1p1 mmcblk0p1 */
-static long
-device_partition (const char *name)
-{
-  static const char *const disks[] = { "sda",  "hda",      "vda",
-                                       "xvda", "nvme0n1p", "mmcblk0p" };
-  size_t len;
-  char *end;
-  long n;
-
-  for (size_t i = 0; i < ARRAY_SIZE (disks); i++) {
-    len = strlen (disks[i]);
-    if (strncmp (name, disks[i], len) || !isdigit ((unsigned char) name[len]))
-      continue;
-    n = strtol (name + len, &end, 10);
-    if (!*end)
-      return n;
-  }
-  return -1;
-}
-
-enum tag { BY_UUID, BY_LABEL, BY_PARTUUID, BY_PARTLABEL, BY_DEVICE };
-
-/* Splits a fstab device into what it is named by and the name. */
-static enum tag
-parse_spec (const char *spec, const char **ret)
-{
-  static const struct {
-    const char *prefix;
-    enum tag tag;
-  } prefixes[] = {
-    { "UUID=", BY_UUID },
-    { "LABEL=", BY_LABEL },
-    { "PARTUUID=", BY_PARTUUID },
-    { "PARTLABEL=", BY_PARTLABEL },
-    { "/dev/disk/by-uuid/", BY_UUID },
-    { "/dev/disk/by-label/", BY_LABEL },
-    { "/dev/disk/by-partuuid/", BY_PARTUUID },
-    { "/dev/disk/by-partlabel/", BY_PARTLABEL },
-    { "/dev/", BY_DEVICE },
-  };
-
-  for (size_t i = 0; i < ARRAY_SIZE (prefixes); i++) {
-    size_t len = strlen (prefixes[i].prefix);
-    if (!strncmp (spec, prefixes[i].prefix, len)) {
-      *ret = spec + len;
-      return prefixes[i].tag;
-    }
-  }
-  *ret = spec;
-  return BY_DEVICE;
-}
-
-static bool
-volume_matches (struct volume *v, enum tag tag, const char *name,
-                struct err *e)
-{
-  const struct superblock *sb;
-
-  switch (tag) {
-  case BY_PARTUUID:
-    return v->partition && same (v->partition->uuid, name);
-  case BY_PARTLABEL:
-    return v->partition && v->partition->name &&
-           !strcmp (v->partition->name, name);
-  case BY_DEVICE:
-    return v->partition && v->partition->number > 0 &&
-           device_partition (name) == (long) v->partition->number;
-  default:
-    sb = volume_superblock (v, e);
-    if (!sb) {
-      err_clear (e); /* that volume says for itself what is wrong with it */
-      return false;
-    }
-    return tag == BY_UUID ? same (sb->uuid, name)
-                          : sb->label && !strcmp (sb->label, name);
-  }
-}
-
-/* Quotes as in UUID="..." are allowed by fstab(5). */
-static struct volume *
-find_volume (struct image *img, const char *spec, struct err *e)
-{
-  const char *name;
-  enum tag tag = parse_spec (spec, &name);
-  char plain[256];
-  size_t len = strlen (name);
-
-  if (len >= 2 && name[0] == '"' && name[len - 1] == '"') {
-    name++;
-    len -= 2;
-  }
-  snprintf (plain, sizeof plain, "%.*s", (int) MIN (len, 255), name);
-  for (size_t i = 0; i < img->n_volumes; i++)
-    if (volume_matches (img->volumes[i], tag, plain, e))
-      return img->volumes[i];
-  return tag == BY_DEVICE ? image_volume_by_device (img, spec) : NULL;
-}
-
-/* --- fstab ----------------------------------------------------------- */
-
-/* \040 and friends, fstab(5). */
-static void
-decode_octal (char *s)
-{
-  char *to = s;
-
-  for (; *s; s++) {
-    if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' &&
-        s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
-      *to++ = (char) ((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-      s += 3;
-    } else
-      *to++ = *s;
-  }
-  *to = '\0';
-}
-
-struct mount_line {
-  char *line; /* the others point into it */
-  char *device, *point, *type;
-  const char *options, *dump, *pass;
-};
-DEFINE_VEC (mount_vec, struct mount_line)
-
-struct fstab {
-  struct image *image;
-  struct guest *guest;
-  struct mount_vec mounts;
-  struct err *err;
-};
-
-static void
-cleanup_fstab (struct fstab *f)
-{
-  for (size_t i = 0; i < f->mounts.len; i++)
-    free (f->mounts.items[i].line);
-  free (f->mounts.items);
-}
-
+/* Adds R's directory at PATH to TO if it is a root and not there yet. */
 static int
-parse_line (void *arg, char *line)
+add_if_root (struct guest *g, const struct root *r, const char *path,
+             struct root_vec *to, struct err *e)
 {
-  struct fstab *f = arg;
-  struct mount_line m = { 0 };
-  char *words[6] = { 0 };
+  struct root found = *r;
+  int is;
 
-  m.line = strdup (line);
-  if (!m.line)
-    return err_set (f->err, ENOMEM, "out of memory");
-  if (split_words (m.line, words, 6) < 3 || words[0][0] == '#') {
-    free (m.line);
-    return 0;
-  }
-  m.device = words[0];
-  m.point = words[1];
-  m.type = words[2];
-  m.options = words[3] ? words[3] : "defaults";
-  m.dump = words[4] ? words[4] : "0";
-  m.pass = words[5] ? words[5] : "0";
-  decode_octal (m.device);
-  decode_octal (m.point);
-  if (mount_vec_push (&f->mounts, m) == -1) {
-    free (m.line);
-    return err_set (f->err, ENOMEM, "out of memory");
-  }
-  return 0;
-}
-
-static void
-add_resolved (struct buf *to, const struct mount_line *m,
-              const struct volume *vol)
-{
-  const char *words[] = { vol ? vol->name : m->device,
-                          m->point,
-                          m->type,
-                          m->options,
-                          m->dump,
-                          m->pass };
-
-  for (size_t i = 0; i < ARRAY_SIZE (words); i++) {
-    if (i)
-      buf_puts (to, " ");
-    buf_add_line_text (to, words[i], strlen (words[i]));
-  }
-  buf_puts (to, "\n");
-}
-
-/* Does the guest mount there what an image could hold? */
-static bool
-is_disk_mount (const struct mount_line *m)
-{
-  static const char *const others[] = {
-    "swap",       "proc",        "sysfs",    "tmpfs",     "devpts",
-    "devtmpfs",   "cgroup",      "cgroup2",  "debugfs",   "securityfs",
-    "nfs",        "nfs4",        "cifs",     "smb3",      "iso9660",
-    "udf",        "udf,iso9660", "auto",     "none",      "overlay",
-    "fuse",       "9p",          "virtiofs", "hugetlbfs", "mqueue",
-    "binfmt_misc"
-  };
-
-  for (size_t i = 0; i < ARRAY_SIZE (others); i++)
-    if (!strcmp (m->type, others[i]))
-      return false;
-  return m->point[0] == '/' && m->point[1] != '\0' &&
-         !strstr (m->options, "bind");
-}
-
-static int
-note (struct guest *g, const char *point, const char *why)
-{
-  buf_printf (&g->notes, "fstab: ");
-  buf_add_line_text (&g->notes, point, strlen (point));
-  buf_puts (&g->notes, ": ");
-  buf_add_line_text (&g->notes, why, strlen (why));
-  buf_puts (&g->notes, "\n");
-  return 0;
-}
-
-/* What lies below POINT is not known: it must not look absent. */
-static int
-mount_blind (struct fstab *f, const char *point, const char *why)
-{
-  struct err e = { 0 };
-
-  note (f->guest, point, why);
-  if (vfs_mount_blind (&f->guest->vfs, point, why, &e) == 0 ||
-      err_is_absent (&e))
-    return 0;
-  if (err_is_transient (&e)) {
-    *f->err = e;
-    return -1;
-  }
-  return note (f->guest, point, e.msg);
-}
-
-static int
-compose (struct fstab *f, const struct mount_line *m, struct volume *vol)
-{
-  struct err *e = f->err, why;
-  struct fs *fs;
-
-  if (!vol &&
-      (strstr (m->options, "nofail") || strstr (m->options, "noauto")))
-    return note (f->guest, m->point, "its device is not in the image");
-  if (!vol) {
-    snprintf (why.msg, sizeof why.msg, "%.200s is not among the volumes read",
-              m->device);
-    return mount_blind (f, m->point, why.msg);
-  }
-  fs = volume_readable (vol, e) ? volume_fs (vol, e) : NULL;
-  if (fs && vfs_mount (&f->guest->vfs, m->point, fs, fs->root, e) == 0)
-    return 0;
-  if (err_is_transient (e))
-    return -1;
-  why = *e;
-  err_clear (e);
-  return fs ? note (f->guest, m->point, why.msg)
-            : mount_blind (f, m->point, why.msg);
-}
-
-static int
-by_point (const void *a, const void *b)
-{
-  return strcmp (((const struct mount_line *) a)->point,
-                 ((const struct mount_line *) b)->point);
-}
-
-/* /boot comes before /boot/efi, however fstab has them. */
-static int
-compose_all (struct fstab *f)
-{
-  struct volume *vol;
-
-  if (f->mounts.len)
-    qsort (f->mounts.items, f->mounts.len, sizeof *f->mounts.items, by_point);
-  for (size_t i = 0; i < f->mounts.len; i++) {
-    const struct mount_line *m = &f->mounts.items[i];
-    if (!is_disk_mount (m))
-      continue;
-    vol = find_volume (f->image, m->device, f->err);
-    if (vol != f->guest->root && compose (f, m, vol) == -1)
+  if (path && directory_at (r->fs, path, &found.ino, e) == -1) {
+    if (!err_is_absent (e) && e->code != ELOOP)
       return -1;
+    err_clear (e);
+    return 0;
+  }
+  for (size_t i = 0; i < to->len; i++)
+    if (to->items[i].ino == found.ino)
+      return 0;
+  found.subvolume = path ? strdup (path) : NULL;
+  if (path && !found.subvolume)
+    return err_set (e, ENOMEM, "out of memory");
+  is = is_root (g, &found, e);
+  if (is == 1 && root_vec_push (to, found) == -1)
+    is = err_set (e, ENOMEM, "out of memory");
+  if (is != 1)
+    free (found.subvolume);
+  return is == -1 ? -1 : 0;
+}
+
+/* Does R's own fstab mount R on "/"?  A snapshot has the fstab of what it
+ * was taken of, which names that. */
+static int
+is_confirmed (struct image *img, const struct root *r, struct err *e)
+{
+  CLEANUP_MOUNT_LINES struct mount_line_vec lines = { 0 };
+  const struct devices d = { img, r->volume, &lines };
+  CLEANUP_FREE struct vfs *v = malloc (sizeof *v);
+  CLEANUP_BUF struct buf text = { 0 };
+  struct volume *volume;
+  uint64_t ino;
+
+  if (!v)
+    return err_set (e, ENOMEM, "out of memory");
+  vfs_init_at (v, r->fs, r->ino);
+  if (guest_text (v, "/etc/fstab", &text, e) == -1 ||
+      (text.data && fstab_parse (text.data, &lines, e) == -1))
+    return -1;
+  for (size_t i = lines.len; i-- > 0;) {
+    if (strcmp (lines.items[i].point, "/") != 0)
+      continue;
+    if (device_volume (&d, lines.items[i].device, &volume, e) == -1)
+      return -1;
+    if (mounted_root (r->fs, lines.items[i].options, &ino, e) == -1) {
+      if (!err_is_absent (e))
+        return -1;
+      err_clear (e);
+      return 0;
+    }
+    return volume == r->volume && ino == r->ino;
+  }
+  return 0;
+}
+
+/* Of V's roots the one whose fstab says so, else the first. */
+static int
+choose_confirmed (struct image *img, const struct root_vec *v, size_t *ret,
+                  struct err *e)
+{
+  int r;
+
+  *ret = 0;
+  for (size_t i = 0; i < v->len; i++) {
+    r = is_confirmed (img, &v->items[i], e);
+    if (r == -1)
+      return -1;
+    if (r == 1) {
+      *ret = i;
+      return 0;
+    }
   }
   return 0;
 }
 
 static int
-apply_fstab (struct image *img, struct guest *g, struct err *e)
+add_top_level (struct guest *g, const struct root *r, struct root_vec *to,
+               struct err *e)
 {
-  __attribute__ ((cleanup (cleanup_fstab))) struct fstab f = { .image = img,
-                                                               .guest = g,
-                                                               .err = e };
-  CLEANUP_BUF struct buf text = { 0 };
-  int r = guest_text (&g->vfs, "/etc/fstab", &text, e);
+  CLEANUP_NAMES struct names n = { .prefix = "", .suffix = "" };
+  CLEANUP_FREE struct vfs *v = malloc (sizeof *v);
 
-  /* Without it nothing is known of what lies on other filesystems, and all
-   * that is not found might be there. */
-  if (r == -1)
+  if (!v)
+    return err_set (e, ENOMEM, "out of memory");
+  vfs_init (v, r->fs);
+  if (names_in (v, "/", &n, e) == -1)
     return -1;
-  if (r == 0 || !text.data)
-    return 0;
-  if (each_line (text.data, parse_line, &f))
-    return -1;
-  for (size_t i = 0; i < f.mounts.len; i++)
-    add_resolved (&g->fstab, &f.mounts.items[i],
-                  find_volume (img, f.mounts.items[i].device, e));
-  return compose_all (&f);
+  for (size_t i = 0; i < n.list.len; i++)
+    if (add_if_root (g, r, n.list.items[i], to, e) == -1)
+      return -1;
+  return 0;
 }
 
-/* --- the choice ------------------------------------------------------ */
+/* The root in R's filesystem, if there is one: in the default subvolume, in
+ * one of the names that distributions give, or in any at the top.  1: *R is
+ * it; 0; -1. */
+static int
+find_root (struct image *img, struct guest *g, struct root *r, struct err *e)
+{
+  static const char *const names[] = { "@",     "root", "@rootfs",
+                                       "@root", "ROOT", "rootfs" };
+  CLEANUP_ROOTS struct root_vec found = { 0 };
+  size_t chosen = 0;
+
+  r->ino = r->fs->default_root;
+  if (add_if_root (g, r, NULL, &found, e) == -1)
+    return -1;
+  for (size_t i = 0; r->fs->ops->subvolume && i < ARRAY_SIZE (names); i++)
+    if (add_if_root (g, r, names[i], &found, e) == -1)
+      return -1;
+  if (!found.len && r->fs->ops->subvolume &&
+      add_top_level (g, r, &found, e) == -1)
+    return -1;
+  if (!found.len)
+    return 0;
+  if (found.len > 1 && choose_confirmed (img, &found, &chosen, e) == -1)
+    return -1;
+  *r = found.items[chosen];
+  found.items[chosen].subvolume = NULL;
+  return 1;
+}
+
+/* --- looking at the volumes ------------------------------------------ */
 
 struct search {
-  struct volume *root;
+  struct image *image;
+  struct guest *guest;
+  struct root_vec roots;
   bool in_doubt; /* a volume before the root could not be read, though its
                     kind is one that is: it may be the one that boots */
 };
 
 static int
-could_not_look (struct guest *g, struct search *s, struct err *e)
+could_not_look (struct search *s, struct err *e)
 {
+  struct guest *g = s->guest;
+
   if (err_is_transient (e))
     return -1;
-  if (e->code != ENOTSUP && !s->root)
+  if (e->code != ENOTSUP && !s->roots.len)
     s->in_doubt = true;
   fact_evidence (&g->family, "%s", e->msg);
   buf_printf (&g->unread, "%s%s", g->unread.len ? "; " : "", e->msg);
@@ -416,29 +281,279 @@ could_not_look (struct guest *g, struct search *s, struct err *e)
   return 0;
 }
 
-static int
-look_at (struct guest *g, struct search *s, struct volume *vol, struct err *e)
+/* A snapshot of a logical volume has its UUID, and is no other system. */
+static bool
+is_snapshot (const struct search *s, struct volume *vol)
 {
-  struct fs *fs;
+  const struct superblock *a = vol->superblock, *b;
+
+  for (size_t i = 0; i < s->roots.len && !volume_partition (vol); i++) {
+    b = s->roots.items[i].volume->superblock;
+    if (a && b && a->uuid && b->uuid && !strcmp (a->uuid, b->uuid))
+      return true;
+  }
+  return false;
+}
+
+static int
+look_at (struct search *s, struct volume *vol, struct err *e)
+{
+  struct root root = { .volume = vol };
   int r;
 
   if (!volume_readable (vol, e))
-    return could_not_look (g, s, e);
-  fs = volume_fs (vol, e);
-  if (!fs) {
+    return could_not_look (s, e);
+  root.fs = volume_fs (vol, e);
+  if (!root.fs) {
     err_clear (e); /* nothing there to look into */
     return 0;
   }
-  r = is_root (g, vol, fs, e);
+  r = find_root (s->image, s->guest, &root, e);
   if (r == -1) {
     err_in (e, "%s", vol->label);
-    return could_not_look (g, s, e);
+    return could_not_look (s, e);
   }
-  if (r == 1 && !s->root)
-    s->root = vol;
-  else if (r == 1)
-    buf_printf (&g->others, "linux %s\n", vol->name);
+  if (r == 1 && is_snapshot (s, vol)) {
+    fact_evidence (&s->guest->family, "%s: a snapshot or copy", vol->label);
+    free (root.subvolume);
+    return 0;
+  }
+  if (r == 1 && root_vec_push (&s->roots, root) == -1) {
+    free (root.subvolume);
+    return err_set (e, ENOMEM, "out of memory");
+  }
   return 0;
+}
+
+/* --- what the boot loader starts ------------------------------------- */
+
+static int
+compose_root (struct search *s, const struct root *r, struct err *e)
+{
+  struct guest *g = s->guest;
+
+  forget_composed (g);
+  g->root = r->volume;
+  vfs_init_at (&g->vfs, r->fs, r->ino);
+  return guest_compose (s->image, g, e);
+}
+
+/* A word of the command line, without its name. */
+static char *
+cmdline_value (const char *cmdline, const char *prefix)
+{
+  const char *word = cmdline_word (cmdline, prefix);
+
+  if (!word)
+    return NULL;
+  word += strlen (prefix);
+  return strndup (word, strcspn (word, " \t"));
+}
+
+/* Makes R, of those that were found, what CMDLINE mounts of it.  A subvolume
+ * that is no root is not believed. */
+static int
+use_rootflags (struct search *s, struct root *r, const char *cmdline,
+               struct err *e)
+{
+  CLEANUP_FREE char *flags = cmdline_value (cmdline, "rootflags=");
+  struct root other = *r;
+  int is;
+
+  if (!flags || !r->fs->ops->subvolume ||
+      (!mount_option (flags, "subvol", NULL, NULL) &&
+       !mount_option (flags, "subvolid", NULL, NULL)))
+    return 0;
+  other.subvolume = flags;
+  if (mounted_root (r->fs, flags, &other.ino, e) == -1)
+    is = err_is_absent (e) ? 0 : -1;
+  else
+    is = other.ino == r->ino ? 0 : is_root (s->guest, &other, e);
+  if (is == -1)
+    return -1;
+  err_clear (e);
+  if (is == 0)
+    return 0;
+  free (r->subvolume);
+  r->subvolume = steal_ptr (&flags);
+  r->ino = other.ino;
+  return 0;
+}
+
+/* The system that the loader of number I, which is composed, starts: its
+ * number, or -1 if that cannot be told.  Errors: transient ones alone. */
+static int
+ask_loader (struct search *s, size_t i, int *ret, struct err *e)
+{
+  const struct devices d = { s->image, s->roots.items[i].volume,
+                             &s->guest->lines };
+  __attribute__ ((cleanup (fact_free))) struct fact cmdline = { 0 };
+  CLEANUP_FREE char *spec = NULL;
+  struct volume *volume;
+
+  *ret = -1;
+  if (boot_cmdline (&s->guest->vfs, &cmdline, e) == -1)
+    return -1;
+  spec = cmdline.value ? cmdline_value (cmdline.value, "root=") : NULL;
+  if (!spec)
+    return 0;
+  if (device_volume (&d, spec, &volume, e) == -1)
+    return -1;
+  for (size_t k = 0; volume && k < s->roots.len; k++)
+    if (s->roots.items[k].volume == volume) {
+      *ret = (int) k;
+      fact_evidence (&s->guest->family,
+                     "%s: its boot loader starts root=%s, which is %s",
+                     s->roots.items[i].volume->label, spec, volume->label);
+      if (use_rootflags (s, &s->roots.items[k], cmdline.value, e) == 0)
+        return 0;
+      return err_is_transient (e) ? -1 : (err_clear (e), 0);
+    }
+  fact_evidence (&s->guest->family,
+                 "%s: its boot loader starts root=%s, which is none of the"
+                 " systems here",
+                 s->roots.items[i].volume->label, spec);
+  return 0;
+}
+
+/* Is /boot of the system that is composed on the partition marked active? */
+static bool
+is_active (const struct search *s)
+{
+  const struct image *img = s->image;
+  struct err e = { 0 };
+  struct vfs_node n;
+
+  if (strcmp (img->table->type, "dos") != 0 ||
+      vfs_walk (&s->guest->vfs, "/boot", 0, &n, &e) == -1)
+    return false; /* a hint, not a finding */
+  for (size_t i = 0; i < img->n_volumes; i++)
+    if (img->volumes[i]->fs == vfs_fs (&s->guest->vfs, n) &&
+        volume_partition (img->volumes[i]))
+      return volume_partition (img->volumes[i])->bootable;
+  return false;
+}
+
+/* What each of several systems starts. */
+struct answers {
+  int starts[MAX_ASKED];
+  bool active[MAX_ASKED];
+  size_t n;
+};
+
+static int
+ask_all (struct search *s, struct answers *a, struct err *e)
+{
+  a->n = MIN (s->roots.len, MAX_ASKED);
+  for (size_t i = 0; i < a->n; i++) {
+    a->starts[i] = -1;
+    if (compose_root (s, &s->roots.items[i], e) == -1) {
+      if (err_is_transient (e))
+        return -1;
+      fact_evidence (&s->guest->family, "%s: %s",
+                     s->roots.items[i].volume->label, e->msg);
+      err_clear (e);
+      continue;
+    }
+    a->active[i] = is_active (s);
+    if (ask_loader (s, i, &a->starts[i], e) == -1)
+      return -1;
+  }
+  return 0;
+}
+
+/* The one that all loaders start, or those alone that the master boot record
+ * can start; -1: they do not agree. */
+static int
+agreed (const struct answers *a, bool active_alone)
+{
+  int found = -1;
+
+  for (size_t i = 0; i < a->n; i++) {
+    if (a->starts[i] == -1 || (active_alone && !a->active[i]))
+      continue;
+    if (found != -1 && found != a->starts[i])
+      return -1;
+    found = a->starts[i];
+  }
+  return found;
+}
+
+/* No loader says: a system on the active partition. */
+static int
+only_active (const struct answers *a)
+{
+  int found = -1;
+
+  for (size_t i = 0; i < a->n; i++) {
+    if (!a->active[i])
+      continue;
+    if (found != -1)
+      return -1;
+    found = (int) i;
+  }
+  return found;
+}
+
+static size_t
+decide (struct search *s, const struct answers *a)
+{
+  struct fact *f = &s->guest->family;
+  int found = agreed (a, false);
+  const char *why = "the boot loader starts it";
+
+  if (found == -1) {
+    found = agreed (a, true);
+    why = "the boot loader of the active partition starts it";
+  }
+  if (found == -1) {
+    found = only_active (a);
+    why = "it is on the active partition";
+  }
+  if (found == -1) {
+    found = 0;
+    why = "which of them starts cannot be told, and it is the first";
+  }
+  fact_evidence (f, "%zu systems; %s is taken: %s", s->roots.len,
+                 s->roots.items[found].volume->label, why);
+  return (size_t) found;
+}
+
+/* One system has no choice, but its loader may name another subvolume. */
+static int
+choose_single (struct search *s, struct err *e)
+{
+  struct root *r = &s->roots.items[0];
+  uint64_t ino = r->ino;
+  int starts;
+
+  if (compose_root (s, r, e) == -1 || ask_loader (s, 0, &starts, e) == -1)
+    return -1;
+  return ino == r->ino ? 0 : compose_root (s, r, e);
+}
+
+static int
+choose (struct search *s, struct err *e)
+{
+  struct answers a = { 0 };
+  size_t chosen;
+
+  if (s->roots.len == 1)
+    return choose_single (s, e);
+  if (ask_all (s, &a, e) == -1)
+    return -1;
+  chosen = decide (s, &a);
+  for (size_t i = 0; i < s->roots.len; i++)
+    if (i != chosen)
+      buf_printf (&s->guest->others, "linux %s\n",
+                  s->roots.items[i].volume->name);
+  return compose_root (s, &s->roots.items[chosen], e);
+}
+
+static void
+cleanup_search (struct search *s)
+{
+  cleanup_roots (&s->roots);
 }
 
 int
@@ -446,25 +561,24 @@ guest_compute (void *arg, struct err *e)
 {
   struct image *img = arg;
   struct guest *g = &img->guest;
-  struct search s = { 0 };
   struct volume *const *volumes;
   size_t n;
+  __attribute__ ((cleanup (cleanup_search))) struct search s = { .image = img,
+                                                                 .guest = g };
 
   guest_free (g);
   if (image_volumes (img, &volumes, &n, e) == -1)
     return -1;
   for (size_t i = 0; i < n; i++)
-    if (look_at (g, &s, volumes[i], e) == -1)
+    if (look_at (&s, volumes[i], e) == -1)
       return -1;
-  if (!s.root || s.in_doubt) {
+  if (!s.roots.len || s.in_doubt) {
     if (g->unread.len)
       return fact_unknown (&g->family, e, "%s", g->unread.data);
     return fact_set (&g->family, e, "none");
   }
-  vfs_init (&g->vfs, s.root->fs);
-  g->root = s.root;
-  if (apply_fstab (img, g, e) == -1 || buf_check (&g->unread, e) == -1 ||
-      buf_check (&g->notes, e) == -1 || buf_check (&g->fstab, e) == -1)
+  if (choose (&s, e) == -1 || buf_check (&g->unread, e) == -1 ||
+      buf_check (&g->others, e) == -1)
     return -1;
   return fact_set (&g->family, e, "linux");
 }

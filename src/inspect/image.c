@@ -30,6 +30,7 @@ init_cells (struct image *img)
   lazy_init (&img->safety_cell, "safety", r);
   lazy_init (&img->table_cell, "partition_table", r);
   lazy_init (&img->volumes_cell, "volumes", r);
+  lazy_init (&img->volume_integrity_cell, NULL, NULL);
   lazy_init (&img->guest_cell, "os/family", r);
   lazy_init (&img->os_cell, "os", r);
   lazy_init (&img->boot_cell, "os/default_kernel", r);
@@ -54,6 +55,7 @@ destroy_cells (struct image *img)
   lazy_destroy (&img->safety_cell);
   lazy_destroy (&img->table_cell);
   lazy_destroy (&img->volumes_cell);
+  lazy_destroy (&img->volume_integrity_cell);
   lazy_destroy (&img->guest_cell);
   lazy_destroy (&img->os_cell);
   lazy_destroy (&img->boot_cell);
@@ -91,11 +93,11 @@ image_close (struct image *img)
   boot_free (&img->boot);
   os_free (&img->os);
   guest_free (&img->guest);
+  integrity_free (img);
   logical_free (img);
   layout_free (img);
   fact_free (&img->contents);
   fact_free (&img->safety);
-  buf_free (&img->integrity.findings);
   block_info_free (&img->info);
   block_close (img->disk);
   cache_free (img->env.cache);
@@ -262,32 +264,6 @@ info_compute (void *arg, struct err *e)
   struct image *img = arg;
 
   return block_info (img->disk, &img->info, e);
-}
-
-static void
-integrity_progress (void *arg, uint64_t done, uint64_t total)
-{
-  struct image *img = arg;
-
-  lazy_progress (&img->integrity_cell, done, total);
-}
-
-static int
-integrity_compute (void *arg, struct err *e)
-{
-  struct image *img = arg;
-  struct block_check c = { .progress = integrity_progress,
-                           .progress_arg = img };
-  int r = block_check (img->disk, &c, e);
-
-  if (r == 0) {
-    img->integrity.findings = c.findings;
-    img->integrity.errors = c.errors;
-    memcpy (img->integrity.first_error, c.first_error, sizeof c.first_error);
-    c.findings = (struct buf){ 0 };
-  }
-  block_check_free (&c);
-  return r;
 }
 
 #define DEFINE_FACT(function, type, member, compute)                         \

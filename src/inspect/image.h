@@ -15,6 +15,7 @@
 #include "fs/fs.h"
 #include "fs/vfs.h"
 #include "inspect/fact.h"
+#include "inspect/fstab.h"
 #include "volume/logical.h"
 #include "volume/volume.h"
 
@@ -66,7 +67,8 @@ struct allocation {
 };
 const struct allocation *image_allocation (struct image *img, struct err *e);
 
-/* Damage of the container: `ok`, or what was found, one a line. */
+/* Damage of the container, or of a filesystem: what was found, one a line;
+ * nothing: it is whole. */
 struct integrity {
   struct buf findings;
   uint64_t errors; /* of them: data are lost, or may be */
@@ -136,6 +138,10 @@ struct fs *volume_fs (struct volume *v, struct err *e);
  * UINT64_MAX is not known. */
 const struct fs_info *volume_fs_info (struct volume *v, struct err *e);
 const struct fact *volume_role (struct volume *v, struct err *e);
+/* Damage of V's filesystem.  Errors: as volume_fs, but that what cannot be
+ * opened for its damage is a finding; ENOTSUP also where damage is not looked
+ * for. */
+const struct integrity *volume_integrity (struct volume *v, struct err *e);
 /* Would this version see a root filesystem if it were in V?  false: V holds
  * something that is not read (NTFS, LUKS ...), WHY says what.  True of a
  * physical volume or a member of an array whose volumes are all listed. */
@@ -147,11 +153,13 @@ bool volume_fs_ready (struct volume *v);
 
 /* --- the guest ------------------------------------------------------- */
 
-/* Which operating system, and its tree. */
+/* Which operating system, and its tree.  Of several it is the one that the
+ * boot loader starts. */
 struct guest {
   struct fact family;  /* linux windows none unknown */
   struct volume *root; /* NULL: none or unknown */
   struct vfs vfs;      /* valid if root */
+  struct mount_line_vec lines; /* fstab, and mount units after it */
   struct buf fstab;    /* resolved, one a line */
   struct buf notes;    /* what could not be composed, one a line */
   struct buf others;   /* further roots, one a line */

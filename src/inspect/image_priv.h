@@ -31,9 +31,9 @@ struct image {
   struct lazy_registry running;
 
   struct lazy info_cell, allocation_cell, integrity_cell, qcow2_size_cell,
-      contents_cell, safety_cell, table_cell, volumes_cell, guest_cell,
-      os_cell, boot_cell, cloud_init_cell, obstacles_cell, packages_cell,
-      network_cell;
+      contents_cell, safety_cell, table_cell, volumes_cell,
+      volume_integrity_cell, guest_cell, os_cell, boot_cell, cloud_init_cell,
+      obstacles_cell, packages_cell, network_cell;
   struct block_info info;
   struct allocation allocation;
   struct integrity integrity;
@@ -48,6 +48,13 @@ struct image {
   struct member *members; /* what the logical volumes lie on */
   size_t n_members;
   struct err volumes_missing; /* code != 0: why some may not be listed */
+  /* One per volume. */
+  struct volume_integrity {
+    struct lazy cell;
+    struct volume *volume;
+    struct integrity integrity;
+  } * volume_integrity;
+  size_t n_volume_integrity;
   struct guest guest;
   struct os os;
   struct boot boot;
@@ -72,6 +79,7 @@ struct image {
 /* The computations, each in the file of its name; ARG is the image (or, for
  * virtio, the struct kernel_virtio). */
 int allocation_compute (void *arg, struct err *e);
+int integrity_compute (void *arg, struct err *e);
 int qcow2_size_compute (void *arg, struct err *e);
 int contents_compute (void *arg, struct err *e);
 int safety_compute (void *arg, struct err *e);
@@ -89,12 +97,18 @@ int network_compute (void *arg, struct err *e);
 void layout_free (struct image *img);
 void logical_free (struct image *img);
 void guest_free (struct guest *g);
+void integrity_free (struct image *img);
 void os_free (struct os *os);
 void boot_free (struct boot *b);
 void virtio_free (struct virtio *v);
 void cloud_init_free (struct cloud_init *c);
 void obstacles_free (struct obstacles *o);
 void network_free (struct network *n);
+
+/* The command line of the default entry of the boot loader in V, which need
+ * not be that of image_guest; as boot->cmdline. */
+int boot_cmdline (const struct vfs *v, struct fact *ret,
+                  struct err *e) must_check;
 
 /* --- volumes ---------------------------------------------------------- */
 

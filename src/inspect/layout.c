@@ -232,11 +232,38 @@ volume_is_extended (const struct volume *v)
   return v->partition && v->partition->extended;
 }
 
+/* What else the image has of the filesystem on volume ARG.  What cannot be
+ * read is missing then, and the driver says so. */
+static int
+each_member (void *arg, fs_member_fn fn, void *to, struct err *e)
+{
+  struct volume *v = arg, *const * all;
+  const struct superblock *sb;
+  struct err why = { 0 };
+  size_t n;
+
+  if (image_volumes (v->image, &all, &n, e) == -1)
+    return -1;
+  for (size_t i = 0; i < n; i++) {
+    sb = all[i] == v ? NULL : volume_superblock (all[i], &why);
+    if (err_is_transient (&why)) {
+      *e = why;
+      return -1;
+    }
+    if (sb && !strcmp (sb->type, v->superblock->type) && sb->uuid &&
+        v->superblock->uuid && !strcmp (sb->uuid, v->superblock->uuid) &&
+        fn (to, all[i]->block, e) == -1)
+      return -1;
+  }
+  return 0;
+}
+
 static int
 fs_compute (void *arg, struct err *e)
 {
   struct volume *v = arg;
   const struct superblock *sb = volume_superblock (v, e);
+  const struct fs_members members = { each_member, v };
 
   if (!sb)
     return -1;
@@ -246,7 +273,7 @@ fs_compute (void *arg, struct err *e)
                     v->label, sb->table);
   if (volume_is_extended (v) || !strcmp (sb->type, "none"))
     return err_set (e, ENOENT, "%s: no filesystem", v->label);
-  if (fs_mount (v->block, sb->type, &v->fs, e) == -1)
+  if (fs_mount_members (v->block, sb->type, &members, &v->fs, e) == -1)
     return err_in (e, "%s", v->label);
   return 0;
 }
@@ -461,6 +488,7 @@ role_from_content (struct volume *v, struct fs *fs, struct err *e)
   if (!vfs)
     return err_set (e, ENOMEM, "out of memory");
   vfs_init (vfs, fs);
+  vfs->mounts[0].root = fs->default_root;
   for (size_t i = 0; i < ARRAY_SIZE (roles_by_content); i++) {
     path = roles_by_content[i].path;
     path2 = roles_by_content[i].path2;

@@ -19,9 +19,9 @@ static bool
 is_device_name (const char *s)
 {
   static const char *const prefixes[] = {
-    "/dev/sd",         "/dev/hd",     "/dev/xvd",
-    "/dev/nvme",       "/dev/mmcblk", "/dev/disk/by-path/",
-    "/dev/disk/by-id/"
+    "/dev/sd",          "/dev/hd",     "/dev/xvd",
+    "/dev/nvme",        "/dev/mmcblk", "/dev/disk/by-path/",
+    "/dev/disk/by-id/", "ID="
   };
 
   for (size_t i = 0; i < ARRAY_SIZE (prefixes); i++)
@@ -30,52 +30,42 @@ is_device_name (const char *s)
   return false;
 }
 
-struct look {
-  struct obstacles *o;
-  bool by_name, others;
-  struct err *err;
-};
-
-static int
-fstab_line (void *arg, char *line)
+static bool
+is_on_device (const struct mount_line *m)
 {
-  struct look *l = arg;
-  char *w[6] = { 0 };
-  size_t n = split_words (line, w, 6);
-
-  if (n < 3 || w[0][0] == '#' || !strcmp (w[2], "iso9660") ||
-      !strcmp (w[2], "udf"))
-    return 0;
-  if (is_device_name (w[0])) {
-    l->by_name = true;
-    fact_evidence (&l->o->root_by_device_name, "/etc/fstab: %s on %s", w[0],
-                   w[1]);
-  }
-  return 0;
+  return m->kind == MOUNT_DEVICE || m->kind == MOUNT_SWAP;
 }
 
-/* guest->fstab has "partitions/N" where the device is in the image. */
-static int
-resolved_line (void *arg, char *line)
+/* Lines by names that another machine gives to other disks. */
+static bool
+any_by_name (const struct guest *g, struct fact *f)
 {
-  struct look *l = arg;
-  char *w[6] = { 0 };
-  size_t n = split_words (line, w, 6);
+  bool found = false;
 
-  if (n < 3 || !strncmp (w[0], "partitions/", 11) ||
-      !strncmp (w[0], "volumes/", 8) ||
-      (n > 3 && (strstr (w[3], "nofail") || strstr (w[3], "noauto"))))
-    return 0;
-  if (strncmp (w[0], "/dev/", 5) && !strstr (w[0], "UUID=") &&
-      !strstr (w[0], "LABEL="))
-    return 0; /* proc, tmpfs, a network share */
-  if (!strncmp (w[0], "/dev/sr", 7) || !strncmp (w[0], "/dev/cdrom", 10) ||
-      !strncmp (w[0], "/dev/fd", 7))
-    return 0;
-  l->others = true;
-  fact_evidence (&l->o->fstab_other_devices, "/etc/fstab: %s on %s", w[0],
-                 w[1]);
-  return 0;
+  for (size_t i = 0; i < g->lines.len; i++) {
+    const struct mount_line *m = &g->lines.items[i];
+    if (!is_on_device (m) || !is_device_name (m->device))
+      continue;
+    found = true;
+    fact_evidence (f, "/etc/fstab: %s on %s", m->device, m->point);
+  }
+  return found;
+}
+
+/* Lines that the guest waits for and that no volume has. */
+static bool
+any_missing (const struct guest *g, struct fact *f)
+{
+  bool found = false;
+
+  for (size_t i = 0; i < g->lines.len; i++) {
+    const struct mount_line *m = &g->lines.items[i];
+    if (!is_on_device (m) || m->volume || mount_is_optional (m))
+      continue;
+    found = true;
+    fact_evidence (f, "/etc/fstab: %s on %s", m->device, m->point);
+  }
+  return found;
 }
 
 /* A device of fstab that no volume has is not in the image, unless a volume
@@ -110,35 +100,22 @@ static int
 look_at_fstab (struct image *img, const struct guest *g, const struct boot *b,
                struct obstacles *o, struct err *e)
 {
-  struct look l = { .o = o, .err = e };
-  CLEANUP_BUF struct buf text = { 0 };
-  CLEANUP_FREE char *resolved = strdup (buf_str (&g->fstab));
+  struct fact *f = &o->root_by_device_name;
   const char *root =
       b->cmdline.value ? cmdline_word (b->cmdline.value, "root=") : NULL;
+  bool by_name = any_by_name (g, f);
 
-  if (!resolved)
-    return err_set (e, ENOMEM, "out of memory");
-  if (guest_text (&g->vfs, "/etc/fstab", &text, e) == -1) {
-    if (fact_could_not_look (&o->root_by_device_name, e) == -1)
-      return -1;
-    return fact_unknown (&o->fstab_other_devices, e, "%s",
-                         o->root_by_device_name.reason);
-  }
-  if (text.data)
-    each_line (text.data, fstab_line, &l);
-  each_line (resolved, resolved_line, &l);
   if (root && is_device_name (root + 5)) {
-    l.by_name = true;
-    fact_evidence (&o->root_by_device_name, "kernel command line: %.*s",
-                   (int) strcspn (root, " "), root);
+    by_name = true;
+    fact_evidence (f, "kernel command line: %.*s", (int) strcspn (root, " "),
+                   root);
   }
-  if ((l.by_name || b->cmdline.value
-           ? fact_set (&o->root_by_device_name, e, l.by_name ? "yes" : "no")
-           : fact_unknown (&o->root_by_device_name, e,
-                           "the kernel command line is not known: %s",
+  if ((by_name || b->cmdline.value
+           ? fact_set (f, e, by_name ? "yes" : "no")
+           : fact_unknown (f, e, "the kernel command line is not known: %s",
                            b->cmdline.reason)) == -1)
     return -1;
-  return decide_others (img, o, l.others, e);
+  return decide_others (img, o, any_missing (g, &o->fstab_other_devices), e);
 }
 
 /* "Normal" is what distributions ship: root's, and not readable by others

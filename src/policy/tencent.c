@@ -644,6 +644,33 @@ DEFINE_OBSTACLE (warn_has_run, has_run_before,
                  "cloud-init has run before: remove /var/lib/cloud, so that"
                  " it runs again.")
 
+/* Damage that an import need not meet: where it would, judge_intact says
+ * so. */
+static int
+warn_damage (struct image *img, struct finding_of_rule *f, struct err *e)
+{
+  const struct guest *g = image_guest (img, e);
+  const struct integrity *i =
+      g && g->root ? volume_integrity (g->root, e) : NULL;
+
+  if (!g)
+    return -1;
+  if (!g->root || (!i && e->code == ENOTSUP)) {
+    err_clear (e);
+    return na (f, "damage of such a filesystem is not looked for");
+  }
+  if (!i)
+    return -1;
+  buf_puts (&f->value, i->errors ? "damaged" : "no damage met");
+  if (!i->errors)
+    return ok (f);
+  return fail (
+      f,
+      "The root filesystem is damaged: %s. Repair it with fsck in the"
+      " guest, and export it again.",
+      i->first_error);
+}
+
 static int
 warn_conflicts (struct image *img, struct finding_of_rule *f, struct err *e)
 {
@@ -723,6 +750,7 @@ static const struct rule rules[] = {
   GUEST_RULE ("shadow", "normal permissions", NULL, "213/17814", warn_shadow),
   GUEST_RULE ("first-boot", "cloud-init has not run", NULL, "213/12587",
               warn_has_run),
+  GUEST_RULE ("root-intact", "no damage", NULL, "213/4945", warn_damage),
   GUEST_RULE ("conflicts", "no tools of other hypervisors", NULL, "213/17814",
               warn_conflicts),
   { .name = NULL },

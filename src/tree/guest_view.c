@@ -5,17 +5,20 @@
  *
  *   files/   1 0 | volume (14 bits)            | inode (48)
  *   root/    1 1 | depth (6) | mount (8)       | inode (48)
- *   odd link 0 1 | index in tree->odd_links
+ *   odd      0 1 | index in tree->odd_nodes
  *
  * so that one file has one id in each view (hard links are one), a file seen
  * in both views is two nodes, and a walk of everything keeps nothing.  Depth
  * is that of a directory or of the directory of a link, 0 for other files:
  * with it the absolute target of a link is rewritten without knowing its
- * path.  A relative target that climbs in its middle ("a/../../b") cannot be
- * judged by counting: such a link, which nobody writes, gets an id of its
- * own that remembers its directory.
+ * path.  Two kinds of nodes do not fit, and get numbers of their own: a link
+ * whose relative target climbs in its middle ("a/../../b"), which nobody
+ * writes and which cannot be judged by counting, since it needs to know its
+ * directory; and directories, and links in them, that lie deeper than 6 bits
+ * can tell.
  */
 #include <dirent.h>
+#include <limits.h>
 #include <string.h>
 
 #include "tree/node.h"
@@ -26,8 +29,8 @@
 #define TAG_ODD       UINT64_C (1)
 #define INO_MASK      ((UINT64_C (1) << FS_INO_BITS) - 1)
 #define MAX_VOLUME    0x3fff
-#define MAX_DEPTH     63   /* this deep or deeper: links are not rewritten */
-#define MAX_ODD_LINKS 4096 /* searched one by one */
+#define MAX_DEPTH     62   /* deeper nodes that need their depth are odd */
+#define MAX_ODD_NODES 4096 /* searched one by one */
 
 /* A guest's node, decoded. */
 struct place {
@@ -38,8 +41,7 @@ struct place {
   const char *name;      /* files/: of the volume, for messages */
   unsigned mount, depth; /* root/ */
   const struct vfs *vfs; /* root/ */
-  bool odd;
-  uint64_t odd_dir; /* inode of an odd link's directory */
+  uint64_t odd_dir; /* inode of an odd node's directory; 0: it is not odd */
   node_id id;
 };
 
@@ -59,8 +61,7 @@ files_id (unsigned volume, uint64_t ino)
 static node_id
 root_id (unsigned depth, unsigned mount, uint64_t ino)
 {
-  return TAG_ROOT << TAG_SHIFT |
-         (uint64_t) MIN (depth, MAX_DEPTH) << (FS_INO_BITS + 8) |
+  return TAG_ROOT << TAG_SHIFT | (uint64_t) depth << (FS_INO_BITS + 8) |
          (uint64_t) mount << FS_INO_BITS | (ino & INO_MASK);
 }
 
@@ -97,20 +98,19 @@ static int
 decode_odd (struct tree *t, struct place *p, struct err *e)
 {
   uint64_t i = p->id & ~(TAG_ODD << TAG_SHIFT);
-  struct odd_link link;
+  struct odd_node node;
 
   pthread_mutex_lock (&t->lock);
-  if (i >= t->odd_links.len) {
+  if (i >= t->odd_nodes.len) {
     pthread_mutex_unlock (&t->lock);
     return err_set (e, ESTALE, "no such node");
   }
-  link = t->odd_links.items[i];
+  node = t->odd_nodes.items[i];
   pthread_mutex_unlock (&t->lock);
-  p->odd = true;
-  p->mount = link.mount;
-  p->depth = link.depth;
-  p->ino = link.ino;
-  p->odd_dir = link.dir;
+  p->mount = node.mount;
+  p->depth = node.depth;
+  p->ino = node.ino;
+  p->odd_dir = node.dir;
   return decode_root (t, p, e);
 }
 
@@ -123,7 +123,7 @@ decode (struct tree *t, node_id id, struct place *ret, struct err *e)
   if (id >> TAG_SHIFT == TAG_FILES)
     r = decode_files (t, &p, e);
   else if (id >> TAG_SHIFT == TAG_ROOT) {
-    p.depth = (id >> (FS_INO_BITS + 8)) & MAX_DEPTH;
+    p.depth = (id >> (FS_INO_BITS + 8)) & 0x3f;
     p.mount = (id >> FS_INO_BITS) & 0xff;
     r = decode_root (t, &p, e);
   } else
@@ -275,24 +275,38 @@ is_odd (const char *target, unsigned depth)
 }
 
 static int
-odd_id (struct tree *t, const struct odd_link *link, node_id *ret,
+odd_id (struct tree *t, const struct odd_node *node, node_id *ret,
         struct err *e)
 {
-  struct odd_link_vec *v = &t->odd_links;
+  struct odd_node_vec *v = &t->odd_nodes;
   LOCK_SCOPE (&t->lock);
 
   for (size_t i = 0; i < v->len; i++)
-    if (v->items[i].mount == link->mount && v->items[i].dir == link->dir &&
-        v->items[i].ino == link->ino) {
+    if (v->items[i].mount == node->mount && v->items[i].dir == node->dir &&
+        v->items[i].ino == node->ino && v->items[i].depth == node->depth) {
       *ret = TAG_ODD << TAG_SHIFT | i;
       return 0;
     }
-  if (v->len >= MAX_ODD_LINKS)
-    return err_set (e, ENOSPC, "too many odd links");
-  if (odd_link_vec_push (v, *link) == -1)
+  if (v->len >= MAX_ODD_NODES)
+    return err_set (e, ENOSPC,
+                    "more than %d links that climb, or nodes so deep",
+                    MAX_ODD_NODES);
+  if (odd_node_vec_push (v, *node) == -1)
     return err_set (e, ENOMEM, "out of memory");
   *ret = TAG_ODD << TAG_SHIFT | (v->len - 1);
   return 0;
+}
+
+/* Must the id of CHILD, a link in DIR, remember DIR? */
+static bool
+is_odd_link (const struct place *dir, uint64_t child)
+{
+  CLEANUP_BUF struct buf target = { 0 };
+  struct err e = { 0 };
+
+  /* What cannot be read will be said by readlink. */
+  return fs_readlink (dir->fs, child, &target, &e) == 0 &&
+         is_odd (buf_str (&target), dir->depth);
 }
 
 /* The id of INO, of TYPE (DT_*), in directory DIR. */
@@ -300,23 +314,18 @@ static int
 child_id (struct tree *t, const struct place *dir, struct vfs_node child,
           unsigned type, node_id *ret, struct err *e)
 {
-  CLEANUP_BUF struct buf target = { 0 };
-  struct odd_link link = { child.mount, dir->depth, dir->ino, child.ino };
+  unsigned depth = type == DT_DIR   ? dir->depth + 1
+                   : type == DT_LNK ? dir->depth
+                                    : 0;
+  struct odd_node odd = { child.mount, depth, dir->ino, child.ino };
 
   if (!dir->root_view) {
     *ret = files_id (dir->volume, child.ino);
     return 0;
   }
-  if (type == DT_LNK) {
-    if (fs_readlink (dir->fs, child.ino, &target, e) == -1)
-      err_clear (e); /* readlink will say it */
-    if (is_odd (buf_str (&target), dir->depth))
-      return odd_id (t, &link, ret, e);
-  }
-  *ret = root_id (type == DT_DIR   ? dir->depth + 1
-                  : type == DT_LNK ? dir->depth
-                                   : 0,
-                  child.mount, child.ino);
+  if (depth > MAX_DEPTH || (type == DT_LNK && is_odd_link (dir, child.ino)))
+    return odd_id (t, &odd, ret, e);
+  *ret = root_id (depth, child.mount, child.ino);
   return 0;
 }
 
@@ -381,25 +390,28 @@ emit (void *arg, const char *name, size_t len, uint64_t ino, unsigned type)
 {
   struct listing *l = arg;
   CLEANUP_BUF struct buf buf = { 0 };
-  struct vfs_node child = { l->dir->mount, ino };
+  struct vfs_node child = { l->dir->mount, ino }, over;
   struct fs_stat st;
   const char *safe;
   node_id id;
 
   if (l->dir->root_view) {
-    /* A directory that something is mounted on is the mount's root. */
-    if ((type == DT_DIR || type == DT_UNKNOWN) &&
-        vfs_lookup (l->dir->vfs,
-                    (struct vfs_node){ l->dir->mount, l->dir->ino }, name,
-                    len, &child, l->err) == -1)
-      err_clear (l->err);
+    /* What something is mounted on is the mount's root; a blind one has
+     * none, and its lookup will say so. */
+    over = vfs_cross (l->dir->vfs, child);
+    if (vfs_fs (l->dir->vfs, over))
+      child = over;
     if (type == DT_UNKNOWN &&
         fs_stat (vfs_fs (l->dir->vfs, child), child.ino, &st, l->err) == 0)
       type = (st.mode & S_IFMT) >> 12;
     err_clear (l->err);
   }
-  if (child_id (l->tree, l->dir, child, type, &id, l->err) == -1)
-    return 1;
+  if (child_id (l->tree, l->dir, child, type, &id, l->err) == -1) {
+    if (l->err->code != ENOSPC)
+      return 1;
+    err_clear (l->err); /* it is there; its lookup will say it */
+    id = TAG_ODD << TAG_SHIFT | INO_MASK;
+  }
   safe = fs_safe_name (name, &len, &buf);
   return l->fn (l->arg, safe, len, id, type);
 }
@@ -461,52 +473,6 @@ climb (struct buf *ret, unsigned depth, const char *path)
     buf_puts (ret, "../");
   path += strspn (path, "/");
   buf_puts (ret, *path ? path : ".");
-}
-
-/* Takes every ".." out of a path from the root, lexically: for a target that
- * leads nowhere, so that it leads nowhere inside the tree. */
-static int
-flatten (const char *path, struct buf *ret, struct err *e)
-{
-  size_t len;
-
-  buf_reset (ret);
-  for (; *path; path += len, path += strspn (path, "/")) {
-    path += strspn (path, "/");
-    len = strcspn (path, "/");
-    if (len == 0 || (len == 1 && path[0] == '.'))
-      continue;
-    if (len == 2 && path[0] == '.' && path[1] == '.') {
-      while (ret->len && ret->data[--ret->len] != '/')
-        ;
-      continue;
-    }
-    buf_puts (ret, "/");
-    buf_add (ret, path, len);
-  }
-  buf_puts (ret, "");
-  return buf_check (ret, e);
-}
-
-/* Where a link from directory DIR ("/" or a path) leads to, as a path from
- * the root without "..". */
-static int
-canonical (const struct vfs *v, const char *dir, const char *target,
-           struct buf *ret, struct err *e)
-{
-  CLEANUP_FREE char *joined = NULL;
-  struct vfs_node n;
-
-  if (vfs_walk_from (v, dir, target, 0, &n, ret, e) == 0)
-    return 0;
-  if (err_is_transient (e))
-    return -1;
-  err_clear (e);
-  if (asprintf (&joined, "%s/%s", *target == '/' ? "" : dir, target) == -1) {
-    joined = NULL;
-    return err_set (e, ENOMEM, "out of memory");
-  }
-  return flatten (joined, ret, e);
 }
 
 /* The path of the directory of an odd link: looked for from the root, since
@@ -608,10 +574,10 @@ path_of_dir (const struct vfs *v, unsigned mount, uint64_t ino,
 
   if (depth < m->depth)
     return err_set (e, EIO, "a directory lies above its filesystem");
-  if (mount > 0 &&
-      path_of_dir (v, m->parent, m->point, m->depth, ret, e) == -1)
-    return -1;
-  buf_puts (ret, "");
+  if (depth > PATH_MAX / 2) /* no path leads there */
+    return err_set (e, ENAMETOOLONG, "the link lies %u directories deep",
+                    depth);
+  buf_puts (ret, m->path ? m->path : "");
   if (buf_check (ret, e) == -1)
     return -1;
   r = search_below (&s, m->root, depth - m->depth, ret);
@@ -627,8 +593,6 @@ rewrite (const struct place *p, const char *target, struct buf *ret,
   CLEANUP_BUF struct buf dir = { 0 }, to = { 0 };
   bool climbs;
 
-  if (p->depth >= MAX_DEPTH)
-    return err_set (e, ELOOP, "a link this deep is not rewritten");
   switch (classify (target, p->depth)) {
   case TARGET_SAFE:
     buf_puts (ret, target);
@@ -656,7 +620,7 @@ rewrite (const struct place *p, const char *target, struct buf *ret,
       buf_puts (&dir, "/");
     break;
   }
-  if (canonical (p->vfs, buf_str (&dir), target, &to, e) == -1)
+  if (vfs_resolve (p->vfs, buf_str (&dir), target, &to, e) == -1)
     return -1;
   climb (ret, p->depth, buf_str (&to));
   return buf_check (ret, e);

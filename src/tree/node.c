@@ -409,7 +409,7 @@ tree_free (struct tree *t)
     lazy_destroy (&t->policy_cells[i].cell);
   }
   free (t->policy_cells);
-  free (t->odd_links.items);
+  free (t->odd_nodes.items);
   pthread_mutex_destroy (&t->lock);
   free (t);
 }
@@ -569,8 +569,14 @@ tree_lookup (struct tree *t, node_id dir, const char *name, size_t len,
   }
   if (n->def->type != NODE_DIR)
     return err_set (e, ENOTDIR, "%s is not a directory", n->path);
-  if (node_expand (n, e) == -1)
-    return -1;
+  if (node_expand (n, e) == -1) {
+    /* What was made before that is there: the fixed rows. */
+    c = err_is_transient (e) ? NULL : find_child (n, name, len);
+    if (!c)
+      return -1;
+    err_clear (e);
+    return own_attr (c, ret, e);
+  }
   c = find_child (n, name, len);
   if (!c)
     return err_set (e, ENOENT, "'%.*s' is not there", (int) len, name);

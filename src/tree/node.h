@@ -94,12 +94,13 @@ struct node {
   struct finding value;
 };
 
-/* A link of root/ whose target needs the directory it lies in. */
-struct odd_link {
+/* A node of root/ whose id cannot tell what it needs: a link whose target needs
+ * the directory that it lies in, and what lies very deep. */
+struct odd_node {
   unsigned mount, depth;
   uint64_t dir, ino;
 };
-DEFINE_VEC (odd_link_vec, struct odd_link)
+DEFINE_VEC (odd_node_vec, struct odd_node)
 
 struct policy_cell {
   struct lazy cell;
@@ -110,9 +111,9 @@ struct policy_cell {
 
 struct tree {
   struct image *image;
-  pthread_mutex_t lock;  /* over nodes and odd_links */
+  pthread_mutex_t lock;  /* over nodes and odd_nodes */
   struct node_vec nodes; /* id - 1 */
-  struct odd_link_vec odd_links;
+  struct odd_node_vec odd_nodes;
   struct policy_cell *policy_cells; /* one per policy */
   size_t n_policies;
 };
@@ -180,9 +181,11 @@ int guest_id_of (struct node *n, node_id *ret, struct err *e);
 int list_image_rows (struct node *n, struct err *e);
 int list_partitions (struct node *n, struct err *e);
 int list_volumes (struct node *n, struct err *e);
+int list_integrity (struct node *n, struct err *e);
 int list_policies (struct node *n, struct err *e);
 int list_evidence (struct node *n, struct err *e);
 extern const struct node_def os_rows[], virtio_rows[], cloud_init_rows[];
+extern const struct node_def integrity_rows[], integrity_volume_rows[];
 extern const struct node_def image_rows[], partition_dirs[], volume_dirs[],
     policy_dirs[];
 int show_has_virtio (struct node *n, struct finding *f, struct err *e);

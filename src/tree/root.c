@@ -148,25 +148,6 @@ list_image_rows (struct node *n, struct err *e)
   return 0;
 }
 
-/* --- integrity/ ------------------------------------------------------ */
-
-static int
-show_integrity_image (struct node *n, struct finding *f, struct err *e)
-{
-  const struct integrity *i = image_integrity (node_image (n), e);
-
-  if (!i)
-    return -1;
-  buf_puts (&f->evidence, "the container's headers and tables\n");
-  return show_lines (f, i->findings.len ? buf_str (&i->findings) : "ok\n");
-}
-
-static const struct node_def integrity_rows[] = {
-  LIST_ROW ("image", show_integrity_image,
-            "damage of the container: ok, or findings, one a line"),
-  END_ROWS,
-};
-
 /* --- the top --------------------------------------------------------- */
 
 static int
@@ -381,7 +362,12 @@ const struct node_def tree_top[] = {
             " composed in; empty without an operating system" },
   COMPUTED_ROW ("import", list_policies, policy_dirs,
                 "verdicts, one directory per policy"),
-  DIR_ROW ("integrity", integrity_rows, "damage"),
+  { .name = "integrity",
+    .type = NODE_DIR,
+    .children = integrity_rows,
+    .list = list_integrity,
+    .below = integrity_volume_rows,
+    .help = "damage" },
   LIST_ROW ("safety", show_safety,
             "safe, or the reasons not to hand this image to qemu unexamined:"
             " outside references, unknown features, two formats at once; by"

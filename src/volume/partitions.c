@@ -15,6 +15,7 @@
  */
 #include <blkid/blkid.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -502,6 +503,21 @@ table_find (struct partition_table *t, struct scout *s, struct err *e)
 
 /* --- what is odd ----------------------------------------------------- */
 
+/* A note; DAMAGE as well, where a check of the table would complain. */
+static void printf_like (3, 4)
+    note (struct partition_table *t, bool damage, const char *fmt, ...)
+{
+  char text[256];
+  va_list ap;
+
+  va_start (ap, fmt);
+  vsnprintf (text, sizeof text, fmt, ap);
+  va_end (ap);
+  buf_printf (&t->notes, "%s\n", text);
+  if (damage)
+    buf_printf (&t->damage, "%s\n", text);
+}
+
 static void
 note_beyond_end (struct partition_table *t)
 {
@@ -510,10 +526,10 @@ note_beyond_end (struct partition_table *t)
   for (size_t i = 0; i < t->n_partitions; i++) {
     p = &t->partitions[i];
     if (p->beyond_end)
-      buf_printf (&t->notes,
-                  "partition %u reaches beyond the end of the"
-                  " disk (%" PRIu64 " bytes at %" PRIu64 ")\n",
-                  p->number, p->size, p->start);
+      note (t, true,
+            "partition %u reaches beyond the end of the"
+            " disk (%" PRIu64 " bytes at %" PRIu64 ")",
+            p->number, p->size, p->start);
   }
 }
 
@@ -522,6 +538,26 @@ overlap (const struct partition *p, const struct partition *q)
 {
   return p->size && q->size && p->start < q->start + q->size &&
          q->start < p->start + p->size;
+}
+
+/* An extended partition holds its logical ones and is apart from the others
+ * of the first sector. */
+static void
+note_extended (struct partition_table *t, const struct partition *ext)
+{
+  const struct partition *p;
+
+  for (size_t i = 0; i < t->n_partitions; i++) {
+    p = &t->partitions[i];
+    if (p->nested || p->extended)
+      continue;
+    if (p->number <= 4 && overlap (p, ext))
+      note (t, true, "partitions %u and %u overlap", ext->number, p->number);
+    if (p->number > 4 &&
+        !range_within (p->start - ext->start, p->size, ext->size))
+      note (t, true, "logical partition %u lies outside of partition %u",
+            p->number, ext->number);
+  }
 }
 
 /* Only where partitions exclude each other: an extended partition holds its
@@ -538,8 +574,7 @@ note_overlap (struct partition_table *t)
       if (p->extended || q->extended || p->nested || q->nested ||
           !overlap (p, q))
         continue;
-      buf_printf (&t->notes, "partitions %u and %u overlap\n", q->number,
-                  p->number);
+      note (t, true, "partitions %u and %u overlap", q->number, p->number);
       break; /* one a partition: a hostile table has thousands */
     }
   }
@@ -557,19 +592,19 @@ note_pmbr (struct partition_table *t, const struct scout *s, uint64_t sectors)
     others += p.type != 0xee && p.type != 0 && p.size;
   }
   if (others) {
-    buf_printf (&t->notes,
-                "hybrid MBR: %u partition%s of the GPT in the MBR"
-                " too\n",
-                others, others == 1 ? "" : "s");
+    note (t, false,
+          "hybrid MBR: %u partition%s of the GPT in the MBR"
+          " too",
+          others, others == 1 ? "" : "s");
     return;
   }
   for (unsigned i = 0; i < 4; i++) {
     p = mbr_entry (s->mbr, i);
     if (p.type == 0xee && p.size != want && p.size != UINT32_MAX)
-      buf_printf (&t->notes,
-                  "protective MBR covers %" PRIu32 " sectors of"
-                  " %" PRIu64 "\n",
-                  p.size, want);
+      note (t, true,
+            "protective MBR covers %" PRIu32 " sectors of"
+            " %" PRIu64 "",
+            p.size, want);
   }
 }
 
@@ -579,21 +614,21 @@ note_gpt_copies (struct partition_table *t, const struct gpt_pair *p)
   const struct gpt *a = &p->primary, *b = &p->backup;
 
   if (!a->valid)
-    buf_printf (&t->notes,
-                "primary GPT is %s: the backup at the end of the"
-                " disk is used\n",
-                a->signature ? "damaged" : "missing");
+    note (t, true,
+          "primary GPT is %s: the backup at the end of the"
+          " disk is used",
+          a->signature ? "damaged" : "missing");
   else if (a->alternate != p->last_lba)
-    buf_printf (&t->notes,
-                "backup GPT is said to be at LBA %" PRIu64
-                ", the disk ends at LBA %" PRIu64 "\n",
-                a->alternate, p->last_lba);
+    note (t, true,
+          "backup GPT is said to be at LBA %" PRIu64
+          ", the disk ends at LBA %" PRIu64,
+          a->alternate, p->last_lba);
   if (!b->valid)
-    buf_printf (&t->notes, "backup GPT at the end of the disk is %s\n",
-                b->signature ? "damaged" : "missing");
+    note (t, true, "backup GPT at the end of the disk is %s",
+          b->signature ? "damaged" : "missing");
   else if (a->valid && (memcmp (a->guid, b->guid, 16) || a->n != b->n ||
                         a->entries_crc != b->entries_crc))
-    buf_puts (&t->notes, "backup GPT differs from the primary\n");
+    note (t, true, "backup GPT differs from the primary");
 }
 
 /* libblkid skips them, and so do kernels. */
@@ -614,13 +649,13 @@ note_gpt_outside (struct partition_table *t, int fd, unsigned sector,
         (first >= g->first && last <= g->last && first <= last + 1))
       continue;
     if (++told <= 16)
-      buf_printf (&t->notes,
-                  "entry %" PRIu32 " (LBA %" PRIu64 " to %" PRIu64
-                  ") lies outside of the usable range and is ignored\n",
-                  i + 1, first, last);
+      note (t, true,
+            "entry %" PRIu32 " (LBA %" PRIu64 " to %" PRIu64
+            ") lies outside of the usable range and is ignored",
+            i + 1, first, last);
   }
   if (told > 16)
-    buf_printf (&t->notes, "%u more entries are ignored\n", told - 16);
+    note (t, true, "%u more entries are ignored", told - 16);
   return 0;
 }
 
@@ -636,6 +671,19 @@ note_gpt (struct partition_table *t, const struct scout *s, struct err *e)
                            p->primary.valid ? &p->primary : &p->backup, e);
 }
 
+/* A header that is whole and says that the disk ends behind its end. */
+static void
+note_lone_pmbr (struct partition_table *t, const struct gpt_pair *p)
+{
+  if (p->primary.lba && p->primary.last > p->last_lba)
+    note (t, true,
+          "the GPT is that of a disk of at least %" PRIu64
+          " sectors, of which %" PRIu64 " are here: it is cut off",
+          p->primary.last + 1, p->last_lba + 1);
+  else
+    note (t, true, "protective MBR alone: there is no GPT");
+}
+
 static int
 table_notes (struct partition_table *t, const struct scout *s, struct err *e)
 {
@@ -644,15 +692,23 @@ table_notes (struct partition_table *t, const struct scout *s, struct err *e)
   if (gpt && note_gpt (t, s, e) == -1)
     return -1;
   if (!strcmp (t->type, "PMBR"))
-    buf_puts (&t->notes, "protective MBR alone: there is no GPT\n");
-  if (dos)
+    note_lone_pmbr (t, &s->gpt512);
+  if (dos) {
     buf_add (&t->notes, s->ebr_notes.data, s->ebr_notes.len);
+    buf_add (&t->damage, s->ebr_notes.data, s->ebr_notes.len);
+  }
   note_beyond_end (t);
   if (dos || gpt)
     note_overlap (t);
+  for (size_t i = 0, n = 0; dos && i < t->n_partitions && n == 0; i++)
+    if (t->partitions[i].extended) {
+      note_extended (t, &t->partitions[i]);
+      n++;
+    }
   if (t->whole && strcmp (t->type, "none"))
-    buf_printf (&t->notes, "%s lies on the bare disk besides the table\n",
-                t->whole);
+    note (t, false, "%s lies on the bare disk besides the table", t->whole);
+  if (buf_check (&t->damage, e) == -1)
+    return -1;
   return buf_check (&t->notes, e);
 }
 
@@ -694,5 +750,6 @@ partition_table_free (struct partition_table *t)
   free (t->whole);
   free (t->id);
   buf_free (&t->notes);
+  buf_free (&t->damage);
   free (t);
 }

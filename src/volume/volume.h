@@ -33,7 +33,8 @@ struct partition_table {
   unsigned sector_size;
   struct partition *partitions; /* in the order of their numbers */
   size_t n_partitions;
-  struct buf notes; /* what was odd, one a line: protective MBR alone, ... */
+  struct buf notes;  /* what was odd, one a line: protective MBR alone, ... */
+  struct buf damage; /* of them: what a check of the table complains about */
 };
 
 /* Reads the partition table of DISK.  `none` with one partition 0 (whole)

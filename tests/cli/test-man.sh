@@ -6,7 +6,7 @@ requires mke2fs sfdisk cpio zstd
 "$srcdir/examples/make-demo.sh" "$tmp/demo.img"
 "$XRAYFS" export "$tmp/demo.img" "$tmp/out"
 (cd "$tmp/out" && find . -type f ! -path './evidence/*') |
-  sed -e 's|^\./||' -e 's|^partitions/[0-9]*|partitions/<N>|' -e 's|^os/kernels/[^/]*|os/kernels/<version>|' \
+  sed -e 's|^\./||' -e 's|^partitions/[0-9]*|partitions/<N>|' -e 's|^integrity/partition-[0-9]*|integrity/partition-<N>|' -e 's|^os/kernels/[^/]*|os/kernels/<version>|' \
     -e 's|^import/[^/]*|import/<policy>|' -e 's|/codes/.*|/codes/<Code>|' -e 's|/reasons/.*|/reasons/<Code>|' |
   sort -u > "$tmp/paths"
 while read -r path; do

@@ -107,7 +107,17 @@ end=$(($(stat -c %s dynamic.vhd) - 512))
 cp dynamic.vhd broken.vhd
 truncate -s $end broken.vhd
 finding "there is no footer at the end of the file"
-finding "broken.vhd is cut off: 512 bytes are missing at its end"
+# Nothing is lost: qemu reads it, and so may an import.
+assert_equal "no footer" "$("$XRAYFS" cat broken.vhd integrity/image)" \
+  "there is no footer at the end of the file; its copy at the start was used"
+assert_equal "no footer: code" \
+  "$("$XRAYFS" cat broken.vhd import/tencent-cvm-2019/codes/InternalError)" ok
+qemu-img convert -f vpc -O raw broken.vhd got.raw
+cmp got.raw dynamic.raw || fail "no footer: qemu reads something else"
+truncate -s $((end - 512)) broken.vhd
+"$block_cat" --check broken.vhd |
+  grep -qF "broken.vhd is cut off: 1024 bytes are missing at its end" ||
+  fail "cut off before the footer: $("$block_cat" --check broken.vhd)"
 cp dynamic.vhd broken.vhd
 patch_at $((end + 100)) x
 finding "footer at 0x$(printf %x $end) is damaged"

@@ -4,7 +4,9 @@
  *   fs-walk --posix DIR                          through the kernel
  *   fs-walk --cat PATH IMAGE [OFFSET SIZE]       a file's bytes
  *   fs-walk --info IMAGE [OFFSET SIZE]           fs_info as key=value
- * -l also looks every name up.  One line per file, fields separated by
+ *   fs-walk --check IMAGE [OFFSET SIZE]          fs_check: ok, or findings
+ * -l also looks every name up; --member IMAGE is another part of the
+ * filesystem.  One line per file, fields separated by
  * spaces; bytes that are not printable are \xNN.  Files beyond 64 MiB are
  * summed over their data only.
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -510,8 +512,9 @@ add_entries (const struct source *s, struct file *dir, struct file_vec *to)
   size_t before = to->len;
   int r;
 
+  /* The kernel has no loops, and inodes of one number: Btrfs's subvolumes. */
   for (struct file *f = dir->parent; f; f = f->parent)
-    if (f->ino == dir->ino || dir->depth > MAX_DEPTH) {
+    if ((s->fs && f->ino == dir->ino) || dir->depth > MAX_DEPTH) {
       print_path (dir);
       puts (" loop");
       return;
@@ -589,20 +592,52 @@ show_info (struct fs *fs, struct err *e)
   return 0;
 }
 
+#define MAX_MEMBERS 8
+
 struct options {
   const char *type, *posix, *cat;
-  bool info, lookups;
+  bool info, check, lookups;
+  char *members[MAX_MEMBERS];
+  struct block *blocks[MAX_MEMBERS];
+  size_t n_members;
 };
 
 static int
-run (struct block *b, const struct options *o, struct err *e)
+show_check (struct fs *fs, struct err *e)
 {
+  struct block_check c = { 0 };
+  int r = fs_check (fs, &c, e);
+
+  if (r == 0)
+    fputs (c.findings.len ? buf_str (&c.findings) : "ok\n", stdout);
+  failed = c.errors > 0;
+  block_check_free (&c);
+  return r;
+}
+
+static int
+each_member (void *arg, fs_member_fn fn, void *to, struct err *e)
+{
+  const struct options *o = arg;
+
+  for (size_t i = 0; i < o->n_members; i++)
+    if (fn (to, o->blocks[i], e) == -1)
+      return -1;
+  return 0;
+}
+
+static int
+run (struct block *b, struct options *o, struct err *e)
+{
+  struct fs_members members = { each_member, o };
   struct source s = { .lookups = o->lookups };
   int r = 0;
 
-  if (fs_mount (b, o->type, &s.fs, e) == -1)
+  if (fs_mount_members (b, o->type, &members, &s.fs, e) == -1)
     return -1;
-  if (o->cat)
+  if (o->check)
+    r = show_check (s.fs, e);
+  else if (o->cat)
     r = cat (s.fs, o->cat, e);
   else if (o->info)
     r = show_info (s.fs, e);
@@ -627,13 +662,15 @@ open_image (struct block_env *env, char **args, struct block **ret,
 }
 
 static int
-run_image (char **args, int n, const struct options *o)
+run_image (char **args, int n, struct options *o)
 {
   struct block_env env = { .dir_fd = -1, .cache = cache_new (16 * MiB) };
   struct block *image = NULL, *part = NULL;
   struct err e = { 0 };
   int r = open_image (&env, args, &image, &e);
 
+  for (size_t i = 0; r == 0 && i < o->n_members; i++)
+    r = open_image (&env, &o->members[i], &o->blocks[i], &e);
   if (r == 0 && n == 3)
     r = block_slice_open (image, strtoull (args[1], NULL, 0),
                           strtoull (args[2], NULL, 0), &part, &e);
@@ -641,6 +678,8 @@ run_image (char **args, int n, const struct options *o)
     r = run (part ? part : image, o, &e);
   if (r == -1)
     printf ("error:%d: %s\n", e.code, e.msg);
+  for (size_t i = 0; i < o->n_members; i++)
+    block_close (o->blocks[i]);
   block_close (part);
   block_close (image);
   cache_free (env.cache);
@@ -666,6 +705,8 @@ main (int argc, char **argv)
     { "posix", required_argument, NULL, 'p' },
     { "cat", required_argument, NULL, 'c' },
     { "info", no_argument, NULL, 'i' },
+    { "check", no_argument, NULL, 'k' },
+    { "member", required_argument, NULL, 'm' },
     { NULL, 0, NULL, 0 },
   };
   struct options o = { .type = "ext4" };
@@ -680,6 +721,14 @@ main (int argc, char **argv)
       break;
     case 'i':
       o.info = true;
+      break;
+    case 'k':
+      o.check = true;
+      break;
+    case 'm':
+      if (o.n_members == MAX_MEMBERS)
+        die ("too many members");
+      o.members[o.n_members++] = optarg;
       break;
     case 'l':
       o.lookups = true;

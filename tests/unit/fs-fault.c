@@ -14,7 +14,7 @@
 #include "test.h"
 
 #define MAX_FILES 1024
-#define MAX_IMAGE (16 * MiB)
+#define MAX_IMAGE (32 * MiB)
 
 /* What is known of a file: everything as text, and where its name is. */
 struct known {

@@ -275,6 +275,69 @@ test_mounts (struct fs *other)
   CHECK (vfs_mount (&v, "/usr", other, 1, &e) == -1 && e.code == ENOSPC);
 }
 
+/* A bind mount shows a part of a tree once more; with what is mounted below
+ * it by then, if that is asked for. */
+static void
+test_binds (struct fs *root, struct fs *other)
+{
+  struct err e = { 0 };
+  struct vfs_node n;
+
+  vfs_init (&v, root);
+  CHECK_OK (vfs_mount (&v, "/boot", other, other->root, &e));
+  CHECK_OK (vfs_mount_blind (&v, "/boot/efi", "no FAT", &e));
+  CHECK_OK (vfs_bind (&v, "/boot", "/etc", false, &e));
+  reads ("/etc/grub/cfg", "menu");
+  leads (NULL, "/etc/..", 0, 0, "/");
+  leads (NULL, "/etc/grub/..", 0, 0, "/etc");
+  leads (NULL, "/etc/efi/x", 0, ENOENT, NULL);
+  CHECK_OK (vfs_bind (&v, "/boot", "/usr/lib", true, &e));
+  leads (NULL, "/lib/efi/x", 0, EIO, NULL);
+  reads ("/lib/grub/cfg", "menu");
+  CHECK_STR (v.mounts[v.n_mounts - 1].path, "/usr/lib/efi");
+  CHECK (v.mounts[v.n_mounts - 1].depth == 3);
+  /* Itself, and what was mounted since. */
+  CHECK_OK (vfs_bind (&v, "/", "/boot/grub", true, &e));
+  leads (NULL, "/boot/grub/boot/grub", 0, 0, "/boot/grub/boot/grub");
+  leads (NULL, "/boot/grub/boot/efi/x", 0, EIO, NULL);
+  CHECK (vfs_bind (&v, "/boot/efi", "/usr", false, &e) == -1);
+  CHECK (e.code == EIO);
+  CHECK (vfs_bind (&v, "/nothing", "/usr", false, &e) == -1);
+  CHECK (e.code == ENOENT);
+  CHECK (vfs_bind (&v, "/self", "/sl%2fash", false, &e) == -1);
+  CHECK (e.code == ENOTDIR);
+  CHECK (vfs_bind (&v, "/sl%2fash", "/usr", false, &e) == -1);
+  CHECK (e.code == EINVAL);
+  CHECK_OK (vfs_bind (&v, "/sl%2fash", "/100%2f", false, &e));
+  reads ("/100%2f", "slash");
+  n = vfs_cross (&v, (struct vfs_node){ 0, 15 });
+  CHECK (n.mount == 1 && n.ino == other->root);
+  vfs_free (&v);
+}
+
+static void
+resolves (const char *dir, const char *path, const char *want)
+{
+  CLEANUP_BUF struct buf got = { 0 };
+  struct err e = { 0 };
+
+  CHECK_OK (vfs_resolve (&v, dir, path, &got, &e));
+  CHECK_STR (buf_str (&got), want);
+}
+
+static void
+test_resolve (struct fs *root)
+{
+  vfs_init (&v, root);
+  resolves ("/etc", "../lib/os-release", "/usr/lib/os-release");
+  resolves ("/", "..", "/");
+  resolves ("/etc", "nothing/../passwd", "/etc/nothing");
+  resolves ("/etc", "../lib/nothing/x", "/usr/lib/nothing");
+  resolves ("/etc", "passwd/../../etc", "/etc/passwd/.");
+  resolves ("/", "loop/x", "/loop");
+  vfs_free (&v);
+}
+
 int
 main (void)
 {
@@ -293,6 +356,9 @@ main (void)
   test_names ();
   test_at_path ();
   test_mounts (other);
+  vfs_free (&v);
+  test_binds (root, other);
+  test_resolve (root);
   fs_unmount (root);
   fs_unmount (other);
   return 0;

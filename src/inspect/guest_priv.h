@@ -1,0 +1,48 @@
+/* xrayfs: what the files about the guest share
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef XRAYFS_INSPECT_GUEST_PRIV_H
+#define XRAYFS_INSPECT_GUEST_PRIV_H
+
+#include "inspect/image_priv.h"
+
+/* --- devices.c ------------------------------------------------------- */
+
+/* Where the names of devices come from: they are those of the guest whose
+ * root ROOT (or NULL) is, and whose fstab has LINES. */
+struct devices {
+  struct image *image;
+  struct volume *root;
+  const struct mount_line_vec *lines;
+};
+
+/* *RET: the volume that SPEC ("UUID=...", "/dev/sda1") names, or NULL.
+ * Errors: transient ones alone. */
+int device_volume (const struct devices *d, const char *spec,
+                   struct volume **ret, struct err *e) must_check
+    nonnull (1, 2, 3, 4);
+
+/* --- compose.c ------------------------------------------------------- */
+
+/* The directory of FS that a mount with OPTIONS shows: that of subvol= or
+ * subvolid=, else the default.
+ * Errors: ENOENT, ENOTDIR: there is no such subvolume. */
+int mounted_root (struct fs *fs, const char *options, uint64_t *ret,
+                  struct err *e) must_check nonnull (1, 2, 3, 4);
+
+/* The directory PATH of FS itself, without what the guest mounts on it. */
+int directory_at (struct fs *fs, const char *path, uint64_t *ret,
+                  struct err *e) must_check nonnull (1, 2, 3, 4);
+
+/* Reads the fstab and the mount units of the guest whose root is G->root and
+ * "/" of G->vfs, and mounts what they name.  Fills G->lines, G->fstab and
+ * G->notes.
+ * Errors: what is mounted where cannot be known. */
+int guest_compose (struct image *img, struct guest *g,
+                   struct err *e) must_check nonnull (1, 2, 3);
+
+/* Adds "fstab: POINT: WHY" to the notes. */
+void guest_note (struct guest *g, const char *point, const char *why)
+    nonnull (1, 2, 3);
+
+#endif
