@@ -2,6 +2,7 @@
 # Btrfs that is damaged, or not understood: the copy that is whole, else an
 # error that names the place, and never another answer.
 . "${srcdir:-.}/tests/functions.sh"
+takes_long
 requires python3
 
 walk=$(tool fs-walk)
@@ -66,22 +67,22 @@ patch 66000 '\x01'
 refused superblock 'superblock: checksum is wrong'
 for feature in 1000:ZONED 2000:EXTENT_TREE_V2 4000:RAID_STRIPE_TREE; do
   fresh single
-  change super "$img" 0xbc "$(printf '%08x' "0x${feature%:*}" | sed 's/\(..\)\(..\)\(..\)\(..\)/\4\3\2\1/')"
+  change superblock "$img" 0xbc "$(printf '%08x' "0x${feature%:*}" | sed 's/\(..\)\(..\)\(..\)\(..\)/\4\3\2\1/')"
   refused "${feature#*:}" "feature ${feature#*:} is not read"
 done
 fresh single
-change super "$img" 0xbc 00000080
+change superblock "$img" 0xbc 00000080
 refused 'unknown feature' 'unknown incompatible features 0x80000000'
 for field in 90:'sector size' 94:'node size' a0:'size of the system chunk array' c6:'level'; do
   fresh single
-  change super "$img" "0x${field%%:*}" ffffff
+  change superblock "$img" "0x${field%%:*}" ffffff
   refused "field ${field%%:*}" "impossible ${field#*:}"
 done
 fresh single
 assert_equal state "$(info state)" clean
-change super "$img" 0x38 04
+change superblock "$img" 0x38 04
 assert_equal 'error flag' "$(info state)" errors
 "$walk" --check -t btrfs "$img" | grep -q 'says that it has errors' || fail "check: error flag"
 fresh single
-change super "$img" 0x60 0010
+change superblock "$img" 0x60 0010
 assert_equal 'log tree' "$(info state)" needs-recovery

@@ -7,22 +7,10 @@
   xfs_image.py index IMAGE           damages the indices of directories
   xfs_image.py circle IMAGE          leaves of attributes in a circle"""
 import struct
-import subprocess
 import sys
 
-table = []
-for i in range(256):
-    c = i
-    for _ in range(8):
-        c = c >> 1 ^ (0x82f63b78 if c & 1 else 0)
-    table.append(c)
-
-
-def crc32c(data):
-    c = 0xffffffff
-    for b in data:
-        c = c >> 8 ^ table[(c ^ b) & 255]
-    return c ^ 0xffffffff
+sys.dont_write_bytecode = True
+from image_tools import compare, crc32c, expand, load, save, walk
 
 
 def number(data, at, size):
@@ -33,16 +21,6 @@ def put_crc(data, at, length, crc_at):
     part = bytearray(data[at:at + length])
     part[crc_at:crc_at + 4] = bytes(4)
     data[at + crc_at:at + crc_at + 4] = struct.pack("<I", crc32c(part))
-
-
-def load(path):
-    with open(path, "rb") as f:
-        return bytearray(f.read())
-
-
-def save(path, data):
-    with open(path, "wb") as f:
-        f.write(data)
 
 
 def incompat(path, bits):
@@ -58,16 +36,6 @@ def incompat(path, bits):
             f.write(sb)
 
 
-def expand(seed, path):
-    data, out, i = load(seed), bytearray(), 4
-    while len(data) - i >= 6:
-        at, n = struct.unpack_from(">IH", data, i)
-        out.extend(bytes(max(0, at + n - len(out))))
-        out[at:at + n] = data[i + 6:i + 6 + n]
-        i += 6 + n
-    save(path, out)
-
-
 def metadata(data):
     """Offsets of what files have: not that of free space, and of inodes."""
     block, inode = number(data, 4, 4), number(data, 104, 2)
@@ -81,38 +49,15 @@ def metadata(data):
                     yield i, inode
 
 
-def walk(program, path):
-    out = subprocess.run([program, "-l", "-t", "xfs", path],
-                         stdout=subprocess.PIPE)
-    if out.returncode < 0:
-        raise SystemExit("signal %d" % -out.returncode)
-    return out.stdout.decode().splitlines()
-
-
-def compare(wanted, got, at):
-    """What differs is an error, or below a directory that is one."""
-    broken = [line.split(" ")[0].rstrip("/") + "/" for line in got
-              if "readdir-error" in line or "stat-error" in line]
-    lines = set(got)
-    for line in wanted:
-        if line in lines or any(line.startswith(b) for b in broken):
-            continue
-        name = line.split(" ")[0]
-        found = [g for g in got if g.split(" ")[0] == name]
-        if not found or "-error:5:" not in found[0]:
-            raise SystemExit("0x%x: %s became %s" % (at, line[:200], found))
-    return len(broken) > 0 or any("-error:" in line for line in got)
-
-
 def damage(path, program):
     data, seen, found = load(path), 0, 0
-    wanted = walk(program, path)
+    wanted = walk(program, "xfs", path)
     for at, size in metadata(data):
         copy = bytearray(data)
         copy[at + size // 2] ^= 0x10
         save(path, copy)
         seen += 1
-        found += compare(wanted, walk(program, path), at)
+        found += compare(wanted, walk(program, "xfs", path), at)
     save(path, data)
     print("%d damaged, %d noticed" % (seen, found))
     # A block in the index alone costs nothing but time.
