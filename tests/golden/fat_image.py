@@ -415,7 +415,6 @@ def fat_torture(cluster, count):
 
 
 def exfat_torture(cluster, count):
-    vendor = bytes([0xe0, 0]) + bytes(30)
     guid = bytes([0xa0, 0]) + bytes(30)
     gone = bytes([0x05, 2]) + bytes(30) + bytes([0x40]) + bytes(31) + bytes([0x41]) + bytes(31)
     rng = random.Random(2)
@@ -426,7 +425,7 @@ def exfat_torture(cluster, count):
     return common(cluster, count) + [
         File("zones", zones), File("contiguous", whole, contiguous=True),
         File("many contiguous", many(count), contiguous=True),
-        File("deleted before", b"1", junk=[gone] * 9), File("vendor", b"2", extra=[vendor])]
+        File("deleted before", b"1", junk=[gone] * 9 + [guid])]
 
 
 def main():
