@@ -226,7 +226,7 @@ posix_xattrs (const struct source *s, const struct file *f, fs_xattr_fn fn,
 {
   CLEANUP_CLOSE int fd = open_file (s, f->parent ? f->parent : f, O_PATH);
   static char names[65536], value[65536];
-  char path[512];
+  char path[1200]; /* names have up to 1020 bytes */
   ssize_t n, len;
 
   snprintf (path, sizeof path, "/proc/self/fd/%d/%s", fd,
@@ -568,8 +568,8 @@ cat (struct fs *fs, const char *path, struct err *e)
   if (r == -1 || fs_stat (fs, n.ino, &st, e) == -1)
     return -1;
   for (uint64_t off = 0; off < st.size; off += got) {
-    if (fs_pread (fs, n.ino, st.size, chunk, sizeof chunk, off, &got, e) ==
-        -1)
+    /* In small pieces, so that what comes before an error is seen. */
+    if (fs_pread (fs, n.ino, st.size, chunk, 4096, off, &got, e) == -1)
       return -1;
     fwrite (chunk, 1, got, stdout);
   }
