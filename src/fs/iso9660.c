@@ -29,7 +29,7 @@ iso_stat (struct fs *fs, uint64_t ino, struct fs_stat *ret, struct err *e)
   if (iso_node_get (iso, ino, &n, e) == -1)
     return -1;
   *ret = (struct fs_stat){
-    .ino = ino,
+    .ino = ino / 32, /* no record is shorter */
     .mode = n->mode,
     .nlink = n->nlink,
     .uid = n->uid,

@@ -75,7 +75,7 @@ struct iso {
   uint64_t root;      /* ... but this one, the root's "." */
   unsigned root_skip;
   uint64_t clock;
-  uint64_t found_dir, found_end; /* where the last lookup ended */
+  uint64_t found_dir, found_at; /* where the last lookup ended */
   struct iso_node nodes[ISO_NODES];
 };
 
@@ -98,6 +98,9 @@ int iso_read (struct iso *iso, uint64_t off, void *buf, size_t len,
  * 0: there is none, and none follows in the block. */
 int iso_read_record (struct iso *iso, uint64_t off, unsigned char *to,
                      unsigned *ret_len, struct err *e) must_check;
+
+/* Do they tell of the same file?  Sections have one name (6.5.1, 7.5). */
+bool iso_same_file (const unsigned char *record, const unsigned char *other);
 
 /* Inode INO, valid until the next call but ISO_NODES. */
 int iso_node_get (struct iso *iso, uint64_t ino, struct iso_node **ret,

@@ -86,8 +86,8 @@ struct listing {
   fs_dirent_fn fn;
   void *arg;
   struct buf name;
-  bool in_file; /* within the records of a file of several sections */
-  uint64_t ino; /* of its first one */
+  bool in_file; /* there is more of the file of this record: */
+  unsigned char last[ISO_RECORD_MAX];
 };
 
 /* 6.8.2.2: the first two records are "." and "..". */
@@ -97,30 +97,28 @@ is_dot_record (const unsigned char *record)
   return record[32] == 1 && record[33] <= 1;
 }
 
-/* 0, 1 to stop, or -1.  A file with several sections is given at its last
- * one. */
+/* 0, 1 to stop, or -1. */
 static int
 take_record (struct listing *l, uint64_t off, const unsigned char *record,
              struct err *e)
 {
-  bool hidden;
+  bool continues = l->in_file && iso_same_file (l->last, record), hidden;
+  uint64_t ino =
+      record[25] & ISO_DIRECTORY ? iso_record_start (l->iso, record) : off;
 
-  if (!l->in_file)
-    l->ino =
-        record[25] & ISO_DIRECTORY ? iso_record_start (l->iso, record) : off;
   l->in_file = record[25] & ISO_MORE_SECTIONS;
-  if (l->in_file || is_dot_record (record) || record[25] & ISO_ASSOCIATED)
+  memcpy (l->last, record, record[0]);
+  if (continues || is_dot_record (record) || record[25] & ISO_ASSOCIATED)
     return 0;
   if (add_name (l->iso, record, &l->name, &hidden, e) == -1)
     return err_in (e, "record at 0x%" PRIx64, off);
   if (hidden)
     return 0;
-  return l->fn (l->arg, l->name.data, l->name.len, l->ino, DT_UNKNOWN) ? 1
-                                                                       : 0;
+  return l->fn (l->arg, l->name.data, l->name.len, ino, DT_UNKNOWN) ? 1 : 0;
 }
 
-/* The records from *OFF to END of the directory; *OFF becomes where the last
- * one ended.  0, 1: stopped, or -1. */
+/* The records from *OFF to END of the directory.  0, 1: stopped at the record
+ * at *OFF, or -1. */
 static int
 list_range (struct listing *l, uint64_t *off, uint64_t end, struct err *e)
 {
@@ -138,7 +136,8 @@ list_range (struct listing *l, uint64_t *off, uint64_t end, struct err *e)
     if (len > l->size - *off)
       return err_set (e, EIO, "record beyond the end of the directory");
     r = take_record (l, l->start + *off, record, e);
-    *off += len;
+    if (r == 0)
+      *off += len;
   }
   return r;
 }
@@ -213,7 +212,7 @@ iso_lookup (struct fs *fs, uint64_t dir, const char *name, size_t len,
 
   if (listing_init (&l, iso, dir, is_wanted, &w, e) == -1)
     return -1;
-  from = iso->found_dir == dir ? iso->found_end : 0;
+  from = iso->found_dir == dir ? iso->found_at : 0;
   off = from;
   r = list_range (&l, &off, l.size, e);
   if (r == 0 && from > 0) {
@@ -226,7 +225,7 @@ iso_lookup (struct fs *fs, uint64_t dir, const char *name, size_t len,
   if (r == -1)
     return -1;
   iso->found_dir = dir;
-  iso->found_end = off;
+  iso->found_at = off;
   *ret = w.ino;
   return 0;
 }

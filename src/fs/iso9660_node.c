@@ -94,6 +94,13 @@ iso_record_size (const unsigned char *record)
   return load_le32 (record + 10);
 }
 
+bool
+iso_same_file (const unsigned char *record, const unsigned char *other)
+{
+  return record[32] == other[32] &&
+         !memcmp (record + 33, other + 33, record[32]);
+}
+
 /* --- dates ----------------------------------------------------------- */
 
 /* Days from 1970-01-01 to a day of the Gregorian calendar, whose months are
@@ -187,7 +194,7 @@ add_sections (struct iso *iso, struct iso_node *n, uint64_t off,
       if (iso_read_record (iso, off, next, &len, e) == -1)
         return -1;
     }
-    if (len == 0)
+    if (len == 0 || !iso_same_file (record, next))
       return err_set (e, EIO, "a section of the file is missing");
     if (add_section (iso, n, next, e) == -1)
       return -1;
@@ -229,8 +236,6 @@ node_read (struct iso *iso, uint64_t ino, struct iso_node *n, struct err *e)
     return err_set (e, EIO, "impossible mode 0%o", n->mode);
   if (S_ISLNK (n->mode))
     n->size = n->link.len;
-  else if (!S_ISREG (n->mode) && !S_ISDIR (n->mode))
-    n->size = 0;
   return 0;
 }
 

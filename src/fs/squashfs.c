@@ -23,7 +23,7 @@ squashfs_stat (struct fs *fs, uint64_t ino, struct fs_stat *ret,
   if (squashfs_node_get (s, ino, &n, e) == -1)
     return -1;
   *ret = (struct fs_stat){
-    .ino = ino,
+    .ino = n->number,
     .mode = n->mode,
     .nlink = n->nlink,
     .uid = n->uid,

@@ -10,7 +10,8 @@
  * each compressed behind two bytes of length, that follow each other: a place
  * is a block's byte offset and an offset within its contents.  An inode
  * number is a place in the inode table: block << 16 | offset, 48 bits, as
- * directories have it.  The end of a file may lie in a fragment, a block that
+ * directories have it (Linux shows another, which leads nowhere by itself).
+ * The end of a file may lie in a fragment, a block that
  * several files share.  All numbers are little-endian.
  *
  * Locking: everything is called with the filesystem's lock held.
@@ -73,6 +74,7 @@ struct squashfs_node {
   uint64_t used; /* when, for LRU; 0: not in use */
   mode_t mode;
   uint32_t nlink, uid, gid, mtime;
+  uint32_t number; /* that Linux shows */
   dev_t rdev;
   uint64_t size, blocks;
   uint32_t xattr;             /* SQUASHFS_NONE: none */

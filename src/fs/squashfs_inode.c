@@ -193,6 +193,7 @@ node_read (struct squashfs *s, uint64_t ino, struct squashfs_node *n,
   n->ino = ino;
   n->mode = forms[type].type | (load_le16 (p + 2) & 07777);
   n->mtime = load_le32 (p + 8);
+  n->number = load_le32 (p + 12);
   n->xattr = SQUASHFS_NONE;
   n->rest = at;
   if (take (s, n, p, type, e) == -1)

@@ -415,12 +415,26 @@ could_not_look (struct guest *g, struct search *s, struct err *e)
   return 0;
 }
 
+/* An ISO image besides a partition table is an installer, or what is left of
+ * one on a disk that was installed on since: a system boots from the
+ * partitions. */
+static bool
+is_iso_besides_table (struct volume *vol)
+{
+  const struct partition_table *t = vol->image->table;
+
+  return t->n_partitions > 1 && t->whole && !strcmp (t->whole, "iso9660") &&
+         vol->partition && vol->partition->number == 0;
+}
+
 static int
 look_at (struct guest *g, struct search *s, struct volume *vol, struct err *e)
 {
   struct fs *fs;
   int r;
 
+  if (is_iso_besides_table (vol))
+    return 0;
   if (!volume_readable (vol, e))
     return could_not_look (g, s, e);
   fs = volume_fs (vol, e);

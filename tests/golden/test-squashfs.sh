@@ -3,7 +3,7 @@
 # listing through src/fs as through the kernel.
 . "${srcdir:-.}/tests/functions.sh"
 takes_long
-requires mksquashfs unsquashfs mkfs.xfs losetup python3 mount gawk
+requires mksquashfs unsquashfs mkfs.xfs losetup python3 mount
 [ "$(id -u)" = 0 ] || skip "only root can mount"
 
 walk=$(tool fs-walk)
@@ -44,15 +44,6 @@ for i in range(1, 300):
         f.write(random.randbytes(i * 37))
 EOF
 
-# Inode numbers are made up by the kernel: what is one file must be one here.
-canonical ()
-{
-  gawk '{ for (i = 1; i <= NF; i++) if ($i ~ /^ino=/) {
-            if (!($i in seen)) seen[$i] = ++n
-            $i = "ino=" seen[$i] }
-          print }' "$1"
-}
-
 # What unsquashfs says of the superblock.
 check_info ()
 {
@@ -76,17 +67,15 @@ check ()
     fail "$name: $(tail -n 1 "$tmp/log")"
   truncate -s %4096 "$img" # -nopad: loop devices have whole sectors
   if mount -t squashfs -o ro,loop "$img" "$mnt" 2> "$tmp/log"; then
-    "$walk" --posix "$mnt" > "$tmp/kernel"
+    "$walk" --posix "$mnt" > "$tmp/wanted"
     umount "$mnt"
-    canonical "$tmp/kernel" > "$tmp/wanted"
   else
     [ -s "$tmp/wanted" ] || skip "no squashfs here"
     note "$name: not in this kernel"
   fi
   "$walk" -l -t squashfs "$img" > "$tmp/ours" || fail "$name: $(grep -a -m 3 error "$tmp/ours")"
-  canonical "$tmp/ours" > "$tmp/got"
-  cmp -s "$tmp/wanted" "$tmp/got" ||
-    fail "$name: $(diff "$tmp/wanted" "$tmp/got" | cut -c -400 | head -n 4)"
+  cmp -s "$tmp/wanted" "$tmp/ours" ||
+    fail "$name: $(diff "$tmp/wanted" "$tmp/ours" | cut -c -400 | head -n 4)"
   check_info "$name"
   note "$name: $(wc -l < "$tmp/ours") files"
 }
