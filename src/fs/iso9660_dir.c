@@ -22,20 +22,31 @@ ends_in_version (const char *name, size_t len)
   return len > 2 && name[len - 2] == ';' && name[len - 1] == '1';
 }
 
-/* As Linux has it (map=normal): lower case, without the version ";1" and the
- * period before it; what no name can hold becomes a period. */
-static void
-add_plain_name (const unsigned char *record, struct buf *ret)
+/* The identifier without the version ";1" and the period before it. */
+static const char *
+identifier (const unsigned char *record, size_t *ret_len)
 {
-  size_t len = strnlen ((const char *) record + 33, record[32]);
   const char *name = (const char *) record + 33;
-  char c;
+  size_t len = strnlen (name, record[32]);
 
   if (ends_in_version (name, len)) {
     len -= 2;
     if (len > 1 && name[len - 1] == '.')
       len--;
   }
+  *ret_len = len;
+  return name;
+}
+
+/* As Linux has it (map=normal): in lower case; what no name can hold becomes
+ * a period. */
+static void
+add_plain_name (const unsigned char *record, struct buf *ret)
+{
+  size_t len = 0;
+  const char *name = identifier (record, &len);
+  char c;
+
   for (size_t i = 0; i < len; i++) {
     c = name[i];
     if (c >= 'A' && c <= 'Z')
@@ -86,7 +97,8 @@ struct listing {
   fs_dirent_fn fn;
   void *arg;
   struct buf name;
-  bool in_file; /* there is more of the file of this record: */
+  bool identifiers; /* as they are, instead of names */
+  bool in_file;     /* there is more of the file of this record: */
   unsigned char last[ISO_RECORD_MAX];
 };
 
@@ -105,6 +117,8 @@ take_record (struct listing *l, uint64_t off, const unsigned char *record,
   bool continues = l->in_file && iso_same_file (l->last, record), hidden;
   uint64_t ino =
       record[25] & ISO_DIRECTORY ? iso_record_start (l->iso, record) : off;
+  const char *name;
+  size_t len = 0;
 
   l->in_file = record[25] & ISO_MORE_SECTIONS;
   memcpy (l->last, record, record[0]);
@@ -114,7 +128,11 @@ take_record (struct listing *l, uint64_t off, const unsigned char *record,
     return err_in (e, "record at 0x%" PRIx64, off);
   if (hidden)
     return 0;
-  return l->fn (l->arg, l->name.data, l->name.len, ino, DT_UNKNOWN) ? 1 : 0;
+  name = l->identifiers ? identifier (record, &len) : l->name.data;
+  return l->fn (l->arg, name, l->identifiers ? len : l->name.len, ino,
+                DT_UNKNOWN)
+             ? 1
+             : 0;
 }
 
 /* The records from *OFF to END of the directory.  0, 1: stopped at the record
@@ -200,6 +218,21 @@ is_wanted (void *arg, const char *name, size_t len, uint64_t ino,
 
 /* There is no index.  Who looks names up does it mostly in the order of the
  * directory: from where the last one was found, then from the start. */
+static int
+search (struct listing *l, uint64_t from, uint64_t *off, struct err *e)
+{
+  int r;
+
+  *off = from;
+  r = list_range (l, off, l->size, e);
+  if (r != 0 || from == 0)
+    return r;
+  *off = 0;
+  return list_range (l, off, from, e);
+}
+
+/* Other systems show the identifier as it is, in upper case: who has a path
+ * from there finds the file as well, if no other has the name. */
 int
 iso_lookup (struct fs *fs, uint64_t dir, const char *name, size_t len,
             uint64_t *ret, struct err *e)
@@ -207,17 +240,15 @@ iso_lookup (struct fs *fs, uint64_t dir, const char *name, size_t len,
   struct iso *iso = fs->priv;
   struct wanted w = { name, len, 0 };
   struct listing l;
-  uint64_t from, off;
+  uint64_t off = 0;
   int r;
 
   if (listing_init (&l, iso, dir, is_wanted, &w, e) == -1)
     return -1;
-  from = iso->found_dir == dir ? iso->found_at : 0;
-  off = from;
-  r = list_range (&l, &off, l.size, e);
-  if (r == 0 && from > 0) {
-    off = 0;
-    r = list_range (&l, &off, from, e);
+  r = search (&l, iso->found_dir == dir ? iso->found_at : 0, &off, e);
+  if (r == 0 && iso->names != ISO_JOLIET) {
+    l.identifiers = true;
+    r = search (&l, 0, &off, e);
   }
   buf_free (&l.name);
   if (r == 0)

@@ -359,7 +359,8 @@ const struct node_def tree_top[] = {
             " recognised) or libblkid's name for another kind"),
   COMPUTED_ROW ("partitions", list_partitions, partition_dirs,
                 "one directory per partition, named by its number; a"
-                " filesystem on the bare disk is whole"),
+                " filesystem on the bare disk is whole, and so is an ISO 9660"
+                " image besides its partition table"),
   DIR_ROW ("os", os_rows, "the guest operating system"),
   TEXT_ROW ("has_virtio", show_has_virtio,
             "yes, no or unknown: would the guest find a virtio-blk root disk"
