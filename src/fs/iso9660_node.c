@@ -6,64 +6,17 @@
 #include <sys/stat.h>
 
 #include "base/bytes.h"
-#include "block/cache.h"
 #include "fs/iso9660.h"
+#include "fs/pages.h"
 
 #define RECORD_MIN 34
 
 /* --- reading --------------------------------------------------------- */
 
-struct load_arg {
-  struct iso *iso;
-  uint64_t off;
-};
-
-static int
-load_sector (void *arg, void *data, size_t size, struct err *e)
-{
-  struct load_arg *l = arg;
-
-  return block_pread (l->iso->block, data, size, l->off, e);
-}
-
-/* LEN bytes, SKIP bytes into the sector at OFF, which may be cut off at the
- * end of the volume. */
-static int
-read_sector (struct iso *iso, uint64_t off, size_t skip, void *buf,
-             size_t len, struct err *e)
-{
-  size_t size = MIN (ISO_SECTOR, iso->block->size - off);
-  struct cache *cache = iso->block->env->cache;
-  struct load_arg arg = { iso, off };
-  struct cache_entry *entry;
-
-  if (iso->block->env->cancelled)
-    return err_set (e, ECANCELED, "cancelled");
-  if (!cache)
-    return block_pread (iso->block, buf, len, off + skip, e);
-  if (cache_get (cache, iso->cache_owner, off, size, load_sector, &arg,
-                 &entry, e) == -1)
-    return -1;
-  memcpy (buf, (const char *) entry->data + skip, len);
-  cache_release (cache, entry);
-  return 0;
-}
-
 int
 iso_read (struct iso *iso, uint64_t off, void *buf, size_t len, struct err *e)
 {
-  size_t skip, here;
-
-  if (!range_within (off, len, iso->block->size))
-    return err_set (e, EIO, "0x%" PRIx64 " lies beyond the end of the volume",
-                    off);
-  for (char *to = buf; len > 0; to += here, off += here, len -= here) {
-    skip = off % ISO_SECTOR;
-    here = MIN (len, ISO_SECTOR - skip);
-    if (read_sector (iso, off - skip, skip, to, here, e) == -1)
-      return -1;
-  }
-  return 0;
+  return pages_read (iso->block, iso->cache_owner, off, buf, len, e);
 }
 
 int

@@ -88,13 +88,18 @@ check_numbers (const struct squashfs_super *sb, const char *p, struct err *e)
   return 0;
 }
 
-/* A table that is found by a list: 8 bytes for each block of the table. */
-static int
-check_list (struct squashfs_super *sb, uint64_t at, uint64_t entries,
-            size_t size, const char *what, struct err *e)
+/* The bytes of the list by which a table is found: 8 for each of its blocks.
+ */
+static uint64_t
+list_size (uint64_t entries, size_t size)
 {
-  uint64_t len = div_up (entries * size, SQUASHFS_METADATA) * 8;
+  return div_up (entries * size, SQUASHFS_METADATA) * 8;
+}
 
+static int
+check_list (struct squashfs_super *sb, uint64_t at, uint64_t len,
+            const char *what, struct err *e)
+{
   if (at < sb->directory_table || !range_within (at, len, sb->bytes))
     return impossible (e, what, at);
   sb->tables = MIN (sb->tables, at);
@@ -117,17 +122,20 @@ check_tables (struct squashfs_super *sb, uint64_t present, struct err *e)
       sb->directory_table > sb->bytes)
     return impossible (e, "directory table", sb->directory_table);
   sb->tables = sb->bytes;
-  if (check_list (sb, sb->id_table, sb->ids, 4, "table of owners", e) == -1)
+  if (check_list (sb, sb->id_table, list_size (sb->ids, 4), "owners' table",
+                  e) == -1)
     return -1;
-  if (sb->fragments && check_list (sb, sb->fragment_table, sb->fragments, 16,
-                                   "fragment table", e) == -1)
+  if (sb->fragments &&
+      check_list (sb, sb->fragment_table, list_size (sb->fragments, 16),
+                  "fragment table", e) == -1)
     return -1;
   if (sb->export_table != SQUASHFS_ABSENT &&
-      check_list (sb, sb->export_table, sb->inodes, 8, "export table", e) ==
-          -1)
+      check_list (sb, sb->export_table, list_size (sb->inodes, 8),
+                  "export table", e) == -1)
     return -1;
   if (sb->xattr_table != SQUASHFS_ABSENT &&
-      check_list (sb, sb->xattr_table, 2, 8, "attribute table", e) == -1)
+      check_list (sb, sb->xattr_table, SQUASHFS_XATTR_HEAD, "attribute table",
+                  e) == -1)
     return -1;
   return 0;
 }
@@ -148,7 +156,6 @@ read_super (struct squashfs *s, struct err *e)
     .fragments = load_le32 (p + 16),
     .compression = load_le16 (p + 20),
     .block_log = load_le16 (p + 22),
-    .flags = load_le16 (p + 24),
     .ids = load_le16 (p + 26),
     .root = load_le64 (p + 32),
     .bytes = load_le64 (p + 40),

@@ -25,6 +25,8 @@
 #define SQUASHFS_METADATA 8192
 #define SQUASHFS_NONE     UINT32_MAX /* no fragment, no attributes */
 #define SQUASHFS_ABSENT   UINT64_MAX /* a table that is not there */
+#define SQUASHFS_XATTR_HEAD                                                  \
+  16 /* before the list of the table of attributes */
 
 /* Inodes kept.  Bounded memory: 64 KiB of checkpoints each. */
 #define SQUASHFS_NODES       32
@@ -39,16 +41,10 @@ enum squashfs_compression {
   SQUASHFS_ZSTD
 };
 
-enum {
-  SQUASHFS_NO_FRAGMENTS = 0x10,
-  SQUASHFS_EXPORT = 0x80,
-  SQUASHFS_NO_XATTRS = 0x200
-};
-
 /* The superblock, checked: the tables lie in this order, and within BYTES. */
 struct squashfs_super {
   uint32_t inodes, block_size, fragments;
-  unsigned block_log, flags, ids;
+  unsigned block_log, ids;
   enum squashfs_compression compression;
   uint64_t root, bytes;
   uint64_t inode_table, directory_table, tables; /* bytes; TABLES: the first

@@ -16,6 +16,10 @@
  * for longer. */
 #define MAX_HOLE 65536
 
+/* Against a list that goes on for hours: holes take next to no space.  1 TiB
+ * in blocks of 4 KiB, 32 TiB in those of 128 KiB. */
+#define MAX_BLOCKS (UINT64_C (1) << 28)
+
 /* Where a part of a file lies. */
 struct piece {
   uint64_t off;   /* of the file */
@@ -139,6 +143,8 @@ find_piece (struct squashfs *s, struct squashfs_node *n, uint64_t off,
 {
   uint64_t index = off >> s->sb.block_log;
 
+  if (n->n_blocks > MAX_BLOCKS)
+    return err_set (e, ENOTSUP, "file of %" PRIu64 " blocks", n->n_blocks);
   ret->off = index << s->sb.block_log;
   ret->len = MIN (s->sb.block_size, n->size - ret->off);
   ret->whole = ret->len;

@@ -6,9 +6,8 @@
 
 #include "base/bytes.h"
 #include "block/cache.h"
+#include "fs/pages.h"
 #include "fs/squashfs.h"
-
-#define PAGE 4096
 
 /* --- the cache ------------------------------------------------------- */
 
@@ -72,47 +71,11 @@ load (struct loaded *l, const void *owner, size_t size, load_fn fn,
   return 0;
 }
 
-/* --- bytes as they are ----------------------------------------------- */
-
-static int
-load_page (void *arg, void *data, size_t size, struct err *e)
-{
-  struct load_arg *l = arg;
-
-  return block_pread (l->s->block, data, size, l->off, e);
-}
-
-static int
-read_page (struct squashfs *s, uint64_t off, size_t skip, void *buf,
-           size_t len, struct err *e)
-{
-  size_t size = MIN (PAGE, s->block->size - off);
-  struct load_arg arg = { s, off, 0 };
-  CLEANUP_LOADED struct loaded l = { 0 };
-  const void *data = NULL;
-
-  if (load (&l, s->page_owner, size, load_page, &arg, &data, e) == -1)
-    return -1;
-  memcpy (buf, (const char *) data + skip, len);
-  return 0;
-}
-
 int
 squashfs_read (struct squashfs *s, uint64_t off, void *buf, size_t len,
                struct err *e)
 {
-  size_t skip, here;
-
-  if (!range_within (off, len, s->block->size))
-    return err_set (
-        e, EIO, "0x%" PRIx64 " lies beyond the end of the filesystem", off);
-  for (char *to = buf; len > 0; to += here, off += here, len -= here) {
-    skip = off % PAGE;
-    here = MIN (len, PAGE - skip);
-    if (read_page (s, off - skip, skip, to, here, e) == -1)
-      return -1;
-  }
-  return 0;
+  return pages_read (s->block, s->page_owner, off, buf, len, e);
 }
 
 /* --- metadata -------------------------------------------------------- */

@@ -29,7 +29,7 @@ struct set {
 static int
 find_set (struct squashfs *s, uint32_t id, struct set *ret, struct err *e)
 {
-  char head[16], entry[16];
+  char head[SQUASHFS_XATTR_HEAD], entry[16];
   uint64_t ref;
 
   if (squashfs_read (s, s->sb.xattr_table, head, sizeof head, e) == -1)

@@ -442,7 +442,12 @@ add_whole (struct partition_table *t, uint64_t size, struct err *e)
 {
   struct partition p = { .size = size, .type = strdup ("none") };
 
-  return p.type ? table_add (t, &p, e) : no_memory (e);
+  if (!p.type)
+    return no_memory (e);
+  if (table_add (t, &p, e) == -1)
+    return -1;
+  qsort (t->partitions, t->n_partitions, sizeof *t->partitions, by_number);
+  return 0;
 }
 
 static int
