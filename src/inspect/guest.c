@@ -281,6 +281,18 @@ could_not_look (struct search *s, struct err *e)
   return 0;
 }
 
+/* An ISO image besides a partition table is an installer, or what is left of
+ * one on a disk that was installed on since: a system boots from the
+ * partitions. */
+static bool
+is_iso_besides_table (struct volume *vol)
+{
+  const struct partition_table *t = vol->image->table;
+
+  return t->n_partitions > 1 && t->whole && !strcmp (t->whole, "iso9660") &&
+         vol->partition && vol->partition->number == 0;
+}
+
 /* A snapshot of a logical volume has its UUID, and is no other system. */
 static bool
 is_snapshot (const struct search *s, struct volume *vol)
@@ -301,6 +313,8 @@ look_at (struct search *s, struct volume *vol, struct err *e)
   struct root root = { .volume = vol };
   int r;
 
+  if (is_iso_besides_table (vol))
+    return 0;
   if (!volume_readable (vol, e))
     return could_not_look (s, e);
   root.fs = volume_fs (vol, e);

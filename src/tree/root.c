@@ -340,7 +340,8 @@ const struct node_def tree_top[] = {
             " recognised) or libblkid's name for another kind"),
   COMPUTED_ROW ("partitions", list_partitions, partition_dirs,
                 "one directory per partition, named by its number; a"
-                " filesystem on the bare disk is whole"),
+                " filesystem on the bare disk is whole, and so is an ISO 9660"
+                " image besides its partition table"),
   COMPUTED_ROW ("volumes", list_volumes, volume_dirs,
                 "one directory per logical volume, named as in /dev/mapper"
                 " (hyphens inside names doubled), and per md array, named"

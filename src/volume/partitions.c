@@ -483,6 +483,14 @@ table_decide (struct partition_table *t, struct scout *s, struct err *e)
   return 0;
 }
 
+/* A hybrid ISO image has a table whose partitions need not show all of it. */
+static bool
+is_whole_shown (const struct partition_table *t)
+{
+  return t->whole && (!t->n_partitions || is_encrypted (t->whole) ||
+                      !strcmp (t->whole, "iso9660"));
+}
+
 static int
 table_find (struct partition_table *t, struct scout *s, struct err *e)
 {
@@ -491,8 +499,7 @@ table_find (struct partition_table *t, struct scout *s, struct err *e)
   if (try_gpt4096 (t, s, e) == -1 ||
       (t->type ? table_fill (t, s, 4096, e) : table_decide (t, s, e)) == -1)
     return -1;
-  if (t->whole && (!t->n_partitions || is_encrypted (t->whole)) &&
-      add_whole (t, s->disk->size, e) == -1)
+  if (is_whole_shown (t) && add_whole (t, s->disk->size, e) == -1)
     return -1;
   if (t->type)
     return 0;
@@ -572,7 +579,7 @@ note_overlap (struct partition_table *t)
     for (size_t j = 0; j < i; j++) {
       q = &t->partitions[j];
       if (p->extended || q->extended || p->nested || q->nested ||
-          !overlap (p, q))
+          p->number == 0 || q->number == 0 || !overlap (p, q))
         continue;
       note (t, true, "partitions %u and %u overlap", q->number, p->number);
       break; /* one a partition: a hostile table has thousands */

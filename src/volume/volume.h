@@ -43,7 +43,8 @@ struct partition_table {
  * partitions on a disk that holds a filesystem (libblkid takes the boot
  * sector of an exFAT for an empty `dos` one) keeps its type and has the
  * partition 0; so has one on a disk that is encrypted as a whole, whatever
- * partitions the table seems to have.
+ * partitions the table seems to have, and one on an ISO 9660 image (a
+ * hybrid).
  * Errors: EIO if the disk cannot be read where tables and superblocks lie:
  * then nothing is known, not even that there is none. */
 int partition_table_read (struct block *disk, struct partition_table **ret,
