@@ -708,9 +708,12 @@ do_init (void *userdata, struct fuse_conn_info *conn)
   /* The image does not change: no cache is to be dropped because a time
    * did. */
   conn->want &= ~(unsigned) FUSE_CAP_AUTO_INVAL_DATA;
+  /* Attributes with all entries, not with the first page of them alone: who
+   * lists a directory looks at its entries afterwards (tar, ls -l, du), when
+   * it is too late to notice, and each would be a lookup. */
+  conn->want &= ~(unsigned) FUSE_CAP_READDIRPLUS_AUTO;
   want (conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
-                  FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
-                  FUSE_CAP_CACHE_SYMLINKS);
+                  FUSE_CAP_READDIRPLUS | FUSE_CAP_CACHE_SYMLINKS);
   fuse_apply_conn_info_opts (fs->options->connection, conn);
   conn->want &= ~(unsigned) FUSE_CAP_WRITEBACK_CACHE;
   conn->max_read = fs->options->max_read; /* as libfuse insists */
