@@ -255,6 +255,12 @@ stream_open (struct prefetch *p, const struct stream_source *source,
   return s;
 }
 
+uint64_t
+stream_size (const struct stream *s)
+{
+  return s->size;
+}
+
 void
 stream_close (struct stream *s)
 {

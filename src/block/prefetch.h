@@ -57,6 +57,8 @@ struct stream *stream_open (struct prefetch *p,
                             const struct stream_source *source, uint64_t size,
                             struct err *e) nonnull (1, 2, 4);
 
+uint64_t stream_size (const struct stream *s) nonnull (1);
+
 /* As the source's read. */
 int stream_read (struct stream *s, void *buf, size_t len, uint64_t off,
                  size_t *ret, struct err *e) must_check nonnull (1, 5, 6);

@@ -248,16 +248,15 @@ open_reply (struct task *t)
 
 /* --- files ----------------------------------------------------------- */
 
+/* Says nothing of the image: see handle_bytes. */
 static void
-open_raw (fuse_req_t req, const struct node_attr *a,
-          struct fuse_file_info *fi)
+open_raw (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
   struct served *fs = served (req);
   struct err e = { 0 };
-  struct handle *h = handle_new (&fs->handles, a->id, &e);
+  struct handle *h = handle_new (&fs->handles, ino, &e);
 
-  if (!h || handle_open_raw (h, fs->tree, fs->prefetch, a->size, &e) == -1) {
-    handle_free (&fs->handles, h);
+  if (!h) {
     fuse_reply_err (req, ENOMEM);
     return;
   }
@@ -272,20 +271,14 @@ static void
 do_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
   struct served *fs = served (req);
-  struct node_attr a;
-  struct err e = { 0 };
 
   if ((fi->flags & O_ACCMODE) != O_RDONLY) {
     fuse_reply_err (req, EROFS);
     return;
   }
-  if (tree_peek (fs->tree, ino, &a, &e) == -1) {
-    reply_error (req, ino, &e);
-    return;
-  }
   look_for_change (fs);
-  if (!a.finding) {
-    open_raw (req, &a, fi);
+  if (!tree_is_finding (fs->tree, ino)) {
+    open_raw (req, ino, fi);
     return;
   }
   fi->direct_io = 1;
@@ -318,16 +311,23 @@ do_release (fuse_req_t req, fuse_ino_t ino unused_arg,
  * the reply would be short, which the kernel takes for the end of the file
  * and keeps. */
 static void
-read_raw (fuse_req_t req, const struct handle *h, size_t len, uint64_t off)
+read_raw (fuse_req_t req, struct handle *h, size_t len, uint64_t off)
 {
   struct served *fs = served (req);
-  char *data = buffers_get (&fs->buffers, len);
   struct err e = { 0 };
+  struct stream *s = handle_bytes (h, fs->tree, fs->prefetch, &e);
+  char *data;
   size_t got;
 
+  if (!s) {
+    reply_error (req, h->id, &e);
+    return;
+  }
+  len = off < stream_size (s) ? MIN (len, stream_size (s) - off) : 0;
+  data = buffers_get (&fs->buffers, len);
   if (!data)
     fuse_reply_err (req, ENOMEM);
-  else if (stream_read (h->stream, data, len, off, &got, &e) == -1)
+  else if (stream_read (s, data, len, off, &got, &e) == -1)
     reply_error (req, h->id, &e);
   else
     fuse_reply_buf (req, data, got);
@@ -339,8 +339,12 @@ read_text (fuse_req_t req, struct handle *h, size_t len, uint64_t off)
 {
   struct served *fs = served (req);
 
+  if (off >= h->text.len) {
+    fuse_reply_buf (req, NULL, 0);
+    return;
+  }
   handle_hold (h);
-  fuse_reply_buf (req, h->text.data + off, len);
+  fuse_reply_buf (req, h->text.data + off, MIN (len, h->text.len - off));
   handle_free (&fs->handles, h);
 }
 
@@ -349,15 +353,11 @@ do_read (fuse_req_t req, fuse_ino_t ino unused_arg, size_t size, off_t off,
          struct fuse_file_info *fi)
 {
   struct handle *h = (struct handle *) (uintptr_t) fi->fh;
-  uint64_t from = (uint64_t) off;
-  uint64_t end = h->text_only ? h->text.len : h->size;
 
-  if (from >= end)
-    fuse_reply_buf (req, NULL, 0);
-  else if (h->text_only)
-    read_text (req, h, MIN (size, end - from), from);
+  if (h->text_only)
+    read_text (req, h, size, (uint64_t) off);
   else
-    read_raw (req, h, MIN (size, end - from), from);
+    read_raw (req, h, size, (uint64_t) off);
 }
 
 /* Zeros and what was never written are holes. */
@@ -367,19 +367,19 @@ is_hole (const struct extent *x)
   return x->kind == EXTENT_ZERO || x->kind == EXTENT_UNALLOCATED;
 }
 
-/* The first byte at or after OFF that lies in a hole (or in data); SIZE if
- * there is none.  Runs of extents can be long: an interrupt ends it. */
+/* The first byte of ID at or after OFF that lies in a hole (or in data); SIZE
+ * if there is none.  Runs of extents can be long: an interrupt ends it. */
 static int
-seek_raw (fuse_req_t req, const struct handle *h, bool hole, uint64_t *off,
+seek_raw (fuse_req_t req, node_id id, uint64_t size, bool hole, uint64_t *off,
           struct err *e)
 {
   struct served *fs = served (req);
   struct extent x;
 
-  for (unsigned n = 1; *off < h->size; n++) {
+  for (unsigned n = 1; *off < size; n++) {
     if (n % 1024 == 0 && fuse_req_interrupted (req))
       return err_set (e, EINTR, "interrupted");
-    if (tree_map (fs->tree, h->id, *off, h->size - *off, &x, e) == -1)
+    if (tree_map (fs->tree, id, *off, size - *off, &x, e) == -1)
       return -1;
     if (is_hole (&x) == hole)
       return 0;
@@ -389,26 +389,40 @@ seek_raw (fuse_req_t req, const struct handle *h, bool hole, uint64_t *off,
 }
 
 static void
-do_lseek (fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
-          struct fuse_file_info *fi)
+lseek_raw (fuse_req_t req, struct handle *h, uint64_t at, int whence)
 {
-  const struct handle *h = (const struct handle *) (uintptr_t) fi->fh;
-  uint64_t size = h->text_only ? h->text.len : h->size;
-  uint64_t at = (uint64_t) off;
+  struct served *fs = served (req);
   struct err e = { 0 };
+  struct stream *s = handle_bytes (h, fs->tree, fs->prefetch, &e);
+  uint64_t size = s ? stream_size (s) : 0;
 
-  if (whence != SEEK_DATA && whence != SEEK_HOLE)
-    fuse_reply_err (req, EINVAL);
-  else if (off < 0 || at >= size)
+  if (!s)
+    reply_error (req, h->id, &e);
+  else if (at >= size)
     fuse_reply_err (req, ENXIO);
-  else if (h->text_only)
-    fuse_reply_lseek (req, whence == SEEK_DATA ? off : (off_t) size);
-  else if (seek_raw (req, h, whence == SEEK_HOLE, &at, &e) == -1)
-    reply_error (req, ino, &e);
+  else if (seek_raw (req, h->id, size, whence == SEEK_HOLE, &at, &e) == -1)
+    reply_error (req, h->id, &e);
   else if (whence == SEEK_DATA && at >= size)
     fuse_reply_err (req, ENXIO);
   else
     fuse_reply_lseek (req, (off_t) MIN (at, size));
+}
+
+static void
+do_lseek (fuse_req_t req, fuse_ino_t ino unused_arg, off_t off, int whence,
+          struct fuse_file_info *fi)
+{
+  struct handle *h = (struct handle *) (uintptr_t) fi->fh;
+  off_t end = (off_t) h->text.len;
+
+  if (whence != SEEK_DATA && whence != SEEK_HOLE)
+    fuse_reply_err (req, EINVAL);
+  else if (off < 0 || (h->text_only && off >= end))
+    fuse_reply_err (req, ENXIO);
+  else if (h->text_only)
+    fuse_reply_lseek (req, whence == SEEK_DATA ? off : end);
+  else
+    lseek_raw (req, h, (uint64_t) off, whence);
 }
 
 /* --- attributes ------------------------------------------------------ */
@@ -694,9 +708,12 @@ do_init (void *userdata, struct fuse_conn_info *conn)
   /* The image does not change: no cache is to be dropped because a time
    * did. */
   conn->want &= ~(unsigned) FUSE_CAP_AUTO_INVAL_DATA;
+  /* Attributes with all entries, not with the first page of them alone: who
+   * lists a directory looks at its entries afterwards (tar, ls -l, du), when
+   * it is too late to notice, and each would be a lookup. */
+  conn->want &= ~(unsigned) FUSE_CAP_READDIRPLUS_AUTO;
   want (conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
-                  FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
-                  FUSE_CAP_CACHE_SYMLINKS);
+                  FUSE_CAP_READDIRPLUS | FUSE_CAP_CACHE_SYMLINKS);
   fuse_apply_conn_info_opts (fs->options->connection, conn);
   conn->want &= ~(unsigned) FUSE_CAP_WRITEBACK_CACHE;
   conn->max_read = fs->options->max_read; /* as libfuse insists */

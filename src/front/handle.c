@@ -89,13 +89,20 @@ handle_read_directory (struct handle *h, struct tree *t, struct err *e)
   return buf_check (&h->names, e);
 }
 
-int
-handle_open_raw (struct handle *h, struct tree *t, struct prefetch *p,
-                 uint64_t size, struct err *e)
+struct stream *
+handle_bytes (struct handle *h, struct tree *t, struct prefetch *p,
+              struct err *e)
 {
   struct stream_source source = tree_stream (t, h->id);
+  struct stream *s = h->stream, *other = NULL;
+  struct node_attr a;
 
-  h->size = size;
-  h->stream = stream_open (p, &source, size, e);
-  return h->stream ? 0 : -1;
+  if (s || tree_peek (t, h->id, &a, e) == -1)
+    return s;
+  s = stream_open (p, &source, a.size, e);
+  if (s && !atomic_compare_exchange_strong (&h->stream, &other, s)) {
+    stream_close (s);
+    s = other;
+  }
+  return s;
 }

@@ -1,8 +1,9 @@
 /* xrayfs: open files and directories
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A handle does not change after open, so it needs no lock; the kernel
- * releases it after the last operation on it was answered.  Who answers from
+ * A handle does not change after open, but that the first use of a file's
+ * bytes makes their stream, so it needs no lock; the kernel releases it after
+ * the last operation on it was answered.  Who answers from
  * the handle's own memory holds it (handle_hold): the release can come while
  * the call that sent the answer has not returned.  All handles are on a list,
  * since a mount can end without the kernel releasing them.
@@ -28,11 +29,10 @@ struct handle {
   struct handle *next, **prev;
   _Atomic unsigned holders; /* who opened it, and answers under way */
   node_id id;
-  bool text_only;        /* a finding: all of it is in text */
-  struct buf text;       /* the snapshot of a finding */
-  uint64_t size;         /* raw bytes: length of the file */
-  struct stream *stream; /* of those */
-  struct buf names;      /* a directory: NUL-terminated names */
+  bool text_only;                /* a finding: all of it is in text */
+  struct buf text;               /* the snapshot of a finding */
+  struct stream *_Atomic stream; /* raw bytes; NULL until they are used */
+  struct buf names;              /* a directory: NUL-terminated names */
   struct entry_vec entries;
 };
 
@@ -57,9 +57,12 @@ int handle_read_finding (struct handle *h, struct tree *t,
 int handle_read_directory (struct handle *h, struct tree *t,
                            struct err *e) must_check;
 
-/* Makes H one of SIZE raw bytes, read through P. */
-int handle_open_raw (struct handle *h, struct tree *t, struct prefetch *p,
-                     uint64_t size, struct err *e) must_check;
+/* The raw bytes that H is open on, read through P.  Looked at when they are
+ * first used: most of the files that a second walk over a tree opens are in
+ * the kernel's cache, and opening one is answered without a look at the
+ * image.  NULL and an error. */
+struct stream *handle_bytes (struct handle *h, struct tree *t,
+                             struct prefetch *p, struct err *e) must_check;
 
 static inline const char *
 handle_name (const struct handle *h, size_t i)

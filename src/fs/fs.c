@@ -33,14 +33,20 @@ lock_init (pthread_mutex_t *lock)
   pthread_mutexattr_destroy (&attr);
 }
 
-static int
-lock_fs (struct fs *fs, struct err *e)
+int
+fs_lock (struct fs *fs, struct err *e)
 {
   int code = pthread_mutex_lock (&fs->lock);
 
   if (code)
     return err_sys (e, code, "%s: used from its own callback", fs->ops->name);
   return 0;
+}
+
+void
+fs_unlock (struct fs *fs)
+{
+  pthread_mutex_unlock (&fs->lock);
 }
 
 /* Prepends the place, but for "looked, and it is not there", where the name
@@ -184,10 +190,10 @@ fs_lookup (struct fs *fs, uint64_t dir, const char *name, size_t len,
   if (len == 0 || len > 1020 || is_dot_name (name, len) ||
       memchr (name, '/', len) || memchr (name, '\0', len))
     return err_set (e, ENOENT, "no such file or directory");
-  if (lock_fs (fs, e) == -1)
+  if (fs_lock (fs, e) == -1)
     return -1;
   r = lookup_locked (fs, dir, name, len, &ino, e);
-  pthread_mutex_unlock (&fs->lock);
+  fs_unlock (fs);
   if (r == -1)
     return at_inode (fs, dir, e);
   *ret = ino;
@@ -200,10 +206,10 @@ fs_stat (struct fs *fs, uint64_t ino, struct fs_stat *ret, struct err *e)
   struct fs_stat st = { 0 };
   int r;
 
-  if (lock_fs (fs, e) == -1)
+  if (fs_lock (fs, e) == -1)
     return -1;
   r = fs->ops->stat (fs, ino, &st, e);
-  pthread_mutex_unlock (&fs->lock);
+  fs_unlock (fs);
   if (r == -1)
     return at_inode (fs, ino, e);
   *ret = st;
@@ -233,10 +239,10 @@ fs_readdir (struct fs *fs, uint64_t dir, fs_dirent_fn fn, void *arg,
   struct safe_dirents s = { fn, arg, { 0 } };
   int r;
 
-  if (lock_fs (fs, e) == -1)
+  if (fs_lock (fs, e) == -1)
     return -1;
   r = fs->ops->readdir (fs, dir, give_safe_dirent, &s, e);
-  pthread_mutex_unlock (&fs->lock);
+  fs_unlock (fs);
   if (r == 0)
     r = buf_check (&s.name, e);
   buf_free (&s.name);
@@ -249,10 +255,10 @@ fs_readlink (struct fs *fs, uint64_t ino, struct buf *ret, struct err *e)
   CLEANUP_BUF struct buf target = { 0 };
   int r;
 
-  if (lock_fs (fs, e) == -1)
+  if (fs_lock (fs, e) == -1)
     return -1;
   r = fs->ops->readlink (fs, ino, &target, e);
-  pthread_mutex_unlock (&fs->lock);
+  fs_unlock (fs);
   if (r == 0)
     r = buf_check (&target, e);
   if (r == -1)
@@ -269,10 +275,10 @@ fs_xattrs (struct fs *fs, uint64_t ino, fs_xattr_fn fn, void *arg,
 
   if (!fs->ops->xattrs)
     return 0;
-  if (lock_fs (fs, e) == -1)
+  if (fs_lock (fs, e) == -1)
     return -1;
   r = fs->ops->xattrs (fs, ino, fn, arg, e);
-  pthread_mutex_unlock (&fs->lock);
+  fs_unlock (fs);
   return r == -1 ? at_inode (fs, ino, e) : 0;
 }
 
@@ -286,10 +292,10 @@ fs_info (struct fs *fs, struct fs_info *ret, struct err *e)
                           .inodes_free = UINT64_MAX };
   int r;
 
-  if (lock_fs (fs, e) == -1)
+  if (fs_lock (fs, e) == -1)
     return -1;
   r = fs->ops->info (fs, &info, e);
-  pthread_mutex_unlock (&fs->lock);
+  fs_unlock (fs);
   if (r == 0)
     r = buf_check (&info.features, e);
   if (r == -1) {
@@ -314,10 +320,10 @@ fs_check (struct fs *fs, struct block_check *c, struct err *e)
   if (!fs->ops->check)
     return err_set (e, ENOTSUP, "%s: damage is not looked for",
                     fs->ops->name);
-  if (lock_fs (fs, e) == -1)
+  if (fs_lock (fs, e) == -1)
     return -1;
   r = fs->ops->check (fs, c, e);
-  pthread_mutex_unlock (&fs->lock);
+  fs_unlock (fs);
   return r == -1 ? err_in (e, "%s", fs->ops->name) : 0;
 }
 
@@ -328,10 +334,10 @@ fs_subvolume (struct fs *fs, uint64_t id, uint64_t *ret, struct err *e)
 
   if (!fs->ops->subvolume)
     return err_set (e, ENOTSUP, "%s has no subvolumes", fs->ops->name);
-  if (lock_fs (fs, e) == -1)
+  if (fs_lock (fs, e) == -1)
     return -1;
   r = fs->ops->subvolume (fs, id, ret, e);
-  pthread_mutex_unlock (&fs->lock);
+  fs_unlock (fs);
   return r == -1 && !err_is_absent (e) ? err_in (e, "%s", fs->ops->name) : r;
 }
 
@@ -347,10 +353,10 @@ map_locked (struct fs *fs, uint64_t ino, uint64_t off, uint64_t len,
     *ret = extent_of (EXTENT_COMPRESSED, len);
     return 0;
   }
-  if (lock_fs (fs, e) == -1)
+  if (fs_lock (fs, e) == -1)
     return -1;
   r = fs->ops->map (fs, ino, off, len, ret, e);
-  pthread_mutex_unlock (&fs->lock);
+  fs_unlock (fs);
   return r;
 }
 
@@ -396,7 +402,7 @@ fs_map (struct fs *fs, uint64_t ino, uint64_t size, uint64_t off,
 }
 
 static int
-pread_locked (struct fs *fs, uint64_t ino, char *to, size_t len, uint64_t off,
+pread_stored (struct fs *fs, uint64_t ino, char *to, size_t len, uint64_t off,
               struct err *e)
 {
   size_t n;
@@ -404,12 +410,14 @@ pread_locked (struct fs *fs, uint64_t ino, char *to, size_t len, uint64_t off,
 
   if (!fs->ops->pread)
     return err_set (e, EIO, "no way to read this file");
+  if (fs->ops->pread_unlocked)
+    return fs->ops->pread (fs, ino, to, len, off, e);
   for (; len > 0; len -= n, to += n, off += n) {
     n = MIN (len, LOCKED_CHUNK);
-    if (lock_fs (fs, e) == -1)
+    if (fs_lock (fs, e) == -1)
       return -1;
     r = fs->ops->pread (fs, ino, to, n, off, e);
-    pthread_mutex_unlock (&fs->lock);
+    fs_unlock (fs);
     if (r == -1)
       return -1;
   }
@@ -424,7 +432,7 @@ read_extent (struct fs *fs, uint64_t ino, const struct extent *x, char *to,
   case EXTENT_DATA:
     return block_run_add (run, x, to, e);
   case EXTENT_COMPRESSED:
-    return pread_locked (fs, ino, to, x->length, off, e);
+    return pread_stored (fs, ino, to, x->length, off, e);
   default:
     memset (to, 0, x->length);
     return 0;

@@ -8,7 +8,8 @@
  * Locking: drivers are called with the filesystem's lock held, since
  * libext2fs and libntfs-3g are not thread-safe.  File data is read by
  * `map` -> extents -> block layer, without any lock while data moves; only
- * what cannot be mapped goes through the driver's pread under the lock.
+ * what cannot be mapped goes through the driver's pread, under the lock (a
+ * piece at a time) unless the driver says that it locks for itself.
  */
 #ifndef XRAYFS_FS_FS_H
 #define XRAYFS_FS_FS_H
@@ -90,6 +91,11 @@ struct fs_ops {
               struct extent *ret, struct err *e);
   int (*pread) (struct fs *fs, uint64_t ino, void *buf, size_t len,
                 uint64_t off, struct err *e);
+  /* pread is called without the lock, by any number of threads at once.  It
+   * takes the lock (fs_lock) to find out where the bytes lie, copies what it
+   * needs of that, and gives the lock back before it reads and decompresses;
+   * nothing that it uses then may be scratch memory of the filesystem. */
+  bool pread_unlocked;
   int (*info) (struct fs *fs, struct fs_info *ret, struct err *e);
   /* Looks for damage, with block_check_error (data are lost, or may be: error
    * flags, checksums that do not match, sizes beyond the device) and
@@ -138,6 +144,12 @@ int fs_mount_members (struct block *block, const char *type,
                       const struct fs_members *members, struct fs **ret,
                       struct err *e) must_check nonnull (1, 2, 4, 5);
 void fs_unmount (struct fs *fs); /* NULL is fine */
+
+/* For drivers with pread_unlocked, inside their pread only: all other calls
+ * have the lock already.  fs_lock fails (EDEADLK) where it is held by the
+ * caller.  No lock but those of block/ may be taken while it is held. */
+int fs_lock (struct fs *fs, struct err *e) must_check nonnull (1, 2);
+void fs_unlock (struct fs *fs) nonnull (1);
 
 /* --- by inode: thin, locked ------------------------------------------ */
 

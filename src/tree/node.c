@@ -438,6 +438,15 @@ node_of (struct tree *t, node_id id, struct err *e)
 }
 
 bool
+tree_is_finding (struct tree *t, node_id id)
+{
+  struct err e = { 0 };
+  struct node *n = guest_is_id (id) ? NULL : node_of (t, id, &e);
+
+  return n && n->def->type == NODE_FINDING;
+}
+
+bool
 tree_ready (struct tree *t, node_id id)
 {
   struct err e = { 0 };

@@ -53,6 +53,9 @@ struct image *tree_image (struct tree *t);
  * image?  (For a finding: reading it.  For a directory: lookup, readdir.) */
 bool tree_ready (struct tree *t, node_id id);
 
+/* Is it text that open computes?  Never looks at the image. */
+bool tree_is_finding (struct tree *t, node_id id);
+
 /* Errors: ENOENT, ENOTDIR; ESTALE for an id that was never given out; EIO
  * and others from the image. */
 int tree_lookup (struct tree *t, node_id dir, const char *name, size_t len,
