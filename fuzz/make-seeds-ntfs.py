@@ -36,7 +36,7 @@ def sparse(data):
         for at in range(m.start(), m.end(), 0xffff):
             part = data[at:min(at + 0xffff, m.end())]
             out += struct.pack(">IH", at, len(part)) + part
-    return out + struct.pack(">IH", len(data) - 1, 1) + b"\0"
+    return out + struct.pack(">IH", len(data) - 1, 1) + data[-1:]
 
 
 def attribute(data, record, kind):
@@ -78,8 +78,8 @@ def trim(data):
     data[at + 256:at + size] = bytes(size - 256)
     struct.pack_into("<QQ", data, up + 48, 256, 256)
     boot = struct.unpack_from("<Q", data, 40)[0] * 512
-    data[boot:boot + 512] = data[:512]
     data[84:510] = bytes(426)
+    data[boot:boot + 512] = data[:512]
 
 
 def touch(path, data=b""):
