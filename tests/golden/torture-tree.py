@@ -58,7 +58,7 @@ for fd in fds:
 os.mkdir("names")
 for name in (b"n" * 255, b"\xff\xfe\x80", b"new\nline", b"sp ace", b"back\\s",
              b"%2f", b"%2e%2e", b"...", b"\xc3\xa9" * 127, b"-", b"\x01"):
-    write(b"names/" + name, name)
+    attempt(write, b"names/" + name, name)
 os.symlink("sp ace", "names/link to space")
 
 # Types, links and modes.
@@ -75,11 +75,11 @@ for i, (major, minor) in enumerate(((1, 3), (255, 255), (259, 70000),
     for name, kind in (("char-%d", stat.S_IFCHR), ("block-%d", stat.S_IFBLK)):
         attempt(os.mknod, name % i, kind | 0o600, os.makedev(major, minor))
 write("owner", b"x")
-os.chown("owner", 100000, 4000000000)
+attempt(os.chown, "owner", 100000, 4000000000)
 write("setuid", b"x")
-os.chmod("setuid", 0o6751)
+attempt(os.chmod, "setuid", 0o6751)
 os.mkdir("sticky", 0o755)
-os.chmod("sticky", 0o1777)
+attempt(os.chmod, "sticky", 0o1777)
 
 # Directories: deep, and large.
 os.mkdir("deep")
