@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "inspect/image_priv.h"
+#include "inspect/windows.h"
 
 void
 guest_free (struct guest *g)
@@ -398,6 +399,7 @@ apply_fstab (struct image *img, struct guest *g, struct err *e)
 
 struct search {
   struct volume *root;
+  bool is_windows;
   bool in_doubt; /* a volume before the root could not be read, though its
                     kind is one that is: it may be the one that boots */
 };
@@ -419,6 +421,7 @@ static int
 look_at (struct guest *g, struct search *s, struct volume *vol, struct err *e)
 {
   struct fs *fs;
+  bool windows = false;
   int r;
 
   if (!volume_readable (vol, e))
@@ -429,14 +432,20 @@ look_at (struct guest *g, struct search *s, struct volume *vol, struct err *e)
     return 0;
   }
   r = is_root (g, vol, fs, e);
+  if (r == 0) {
+    r = windows_is_root (g, vol, fs, e);
+    windows = r == 1;
+  }
   if (r == -1) {
     err_in (e, "%s", vol->label);
     return could_not_look (g, s, e);
   }
-  if (r == 1 && !s->root)
+  if (r == 1 && !s->root) {
     s->root = vol;
-  else if (r == 1)
-    buf_printf (&g->others, "linux %s\n", vol->name);
+    s->is_windows = windows;
+  } else if (r == 1)
+    buf_printf (&g->others, "%s %s\n", windows ? "windows" : "linux",
+                vol->name);
   return 0;
 }
 
@@ -460,6 +469,8 @@ guest_compute (void *arg, struct err *e)
   }
   vfs_init (&g->vfs, s.root->fs);
   g->root = s.root;
+  if (s.is_windows)
+    return fact_set (&g->family, e, "windows");
   if (apply_fstab (img, g, e) == -1 || buf_check (&g->unread, e) == -1 ||
       buf_check (&g->notes, e) == -1 || buf_check (&g->fstab, e) == -1)
     return -1;
