@@ -222,8 +222,8 @@ boot_windows_compute (struct image *img, struct boot *b, struct err *e)
   f->reason = NULL;
   if (look_at_all (img, f, &bios, &uefi, &why, e) == -1)
     return -1;
-  if (fact_set (&b->bootloader, e, "%s",
-                bios == CAN || uefi == CAN ? "bootmgr" : "") == -1)
+  if ((bios == CAN || uefi == CAN) &&
+      fact_set (&b->bootloader, e, "windows") == -1)
     return -1;
   if (bios == NOT_KNOWN || uefi == NOT_KNOWN)
     return fact_unknown (f, e, "%s", why.msg);

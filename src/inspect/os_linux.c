@@ -409,6 +409,8 @@ all_unknown (struct os *os, const char *why, struct err *e)
 
   if (set_windows_facts (os, why, e) == -1)
     return -1;
+  if (why && !(os->services_unknown = strdup (why)))
+    return err_set (e, ENOMEM, "out of memory");
   for (size_t i = 0; i < ARRAY_SIZE (facts); i++)
     if ((why ? fact_unknown (facts[i], e, "%s", why)
              : fact_set (facts[i], e, "%s", "")) == -1)

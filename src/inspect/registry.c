@@ -15,8 +15,8 @@
 /* --- the base block -------------------------------------------------- */
 
 /* Section "Base block", note 2. */
-static uint32_t
-base_checksum (const unsigned char *p)
+uint32_t
+hive_checksum (const unsigned char *p)
 {
   uint32_t sum = 0;
 
@@ -40,16 +40,14 @@ hive_read_header (const struct hive_file *f, struct hive_header *ret,
   *ret = (struct hive_header){ .seq1 = load_le32 (p + 4),
                                .seq2 = load_le32 (p + 8),
                                .written = load_le64 (p + 12),
+                               .major = load_le32 (p + 20),
                                .minor = load_le32 (p + 24),
                                .type = load_le32 (p + 28),
                                .root = load_le32 (p + 36),
                                .bins_size = load_le32 (p + 40),
                                .clustering = load_le32 (p + 44),
                                .valid =
-                                   load_le32 (p + 508) == base_checksum (p) };
-  if (load_le32 (p + 20) != 1)
-    return err_set (e, ENOTSUP, "its major version is %" PRIu32,
-                    load_le32 (p + 20));
+                                   load_le32 (p + 508) == hive_checksum (p) };
   return 0;
 }
 
@@ -195,13 +193,20 @@ hive_root (const struct hive *h)
 }
 
 /* Version 1.1 has other cells; what is newer than 1.6 is not known. */
+bool
+hive_is_known (const struct hive_header *header)
+{
+  return header->major == 1 && header->minor >= 2 && header->minor <= 6;
+}
+
 static int
 check_header (const struct hive_header *header, struct err *e)
 {
   if (header->type != HIVE_TYPE_PRIMARY)
     return err_set (e, EINVAL, "it is a transaction log, not a hive");
-  if (header->minor < 2 || header->minor > 6)
-    return err_set (e, ENOTSUP, "its version is 1.%" PRIu32, header->minor);
+  if (!hive_is_known (header))
+    return err_set (e, ENOTSUP, "its version is %" PRIu32 ".%" PRIu32,
+                    header->major, header->minor);
   return 0;
 }
 

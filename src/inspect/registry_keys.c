@@ -21,9 +21,12 @@
 
 #define NK_SIZE 76u
 #define VK_SIZE 20u
-/* A cell of either takes at least so much. */
+/* A cell of a key takes at least so much. */
 #define NK_CELL 80u
-#define VK_CELL 24u
+/* The largest keys seen have some 20,000 subkeys and some 1,000 values; a
+ * hostile one lets each entry be the same, and its name 64 KiB long. */
+#define MAX_SUBKEYS (1u << 18)
+#define MAX_VALUES  (1u << 16)
 /* --- cells ----------------------------------------------------------- */
 
 struct cell {
@@ -163,6 +166,10 @@ read_nk (struct hive *h, hive_key key, struct nk *ret, struct err *e)
     return err_set (e, EIO,
                     "the key at 0x%" PRIx32 " counts %" PRIu32 " subkeys",
                     key, ret->n_subkeys);
+  if (ret->n_subkeys > MAX_SUBKEYS)
+    return err_set (e, EFBIG,
+                    "the key at 0x%" PRIx32 " has %" PRIu32 " subkeys", key,
+                    ret->n_subkeys);
   return 0;
 }
 
@@ -426,9 +433,9 @@ each_vk (struct hive *h, hive_key key, vk_fn visit, void *arg, struct err *e)
     return -1;
   if (nk.flags & KEY_PREDEF_HANDLE || nk.n_values == 0)
     return 0; /* the count is a handle there */
-  if (nk.n_values > h->bins_size / VK_CELL)
-    return err_set (e, EIO,
-                    "the key at 0x%" PRIx32 " counts %" PRIu32 " values", key,
+  if (nk.n_values > MAX_VALUES)
+    return err_set (e, EFBIG,
+                    "the key at 0x%" PRIx32 " has %" PRIu32 " values", key,
                     nk.n_values);
   if (find_cell (h, nk.values, &list, e) == -1)
     return err_in (e, "list of values");

@@ -75,8 +75,8 @@ marvin_mix (struct marvin *m, uint32_t word)
 }
 
 /* The hash of "Log entries", with its seed; LEN is a multiple of 4 here. */
-static uint64_t
-marvin32 (const unsigned char *p, size_t len)
+uint64_t
+hive_hash (const unsigned char *p, size_t len)
 {
   struct marvin m = { 0x7a4e55c5, 0x82ef4d88 };
 
@@ -114,7 +114,7 @@ read_entry (const struct log *l, uint64_t off, struct entry *ret,
       ret->size % HIVE_SECTOR ||
       !range_within (off, ret->size, l->file->size))
     return 0;
-  if (marvin32 (head, 32) != load_le64 (head + 32) ||
+  if (hive_hash (head, 32) != load_le64 (head + 32) ||
       ret->bins_size % HIVE_PAGE || ret->bins_size == 0)
     return 0;
   /* No more than the log has, which is at most LOG_MAX. */
@@ -124,7 +124,7 @@ read_entry (const struct log *l, uint64_t off, struct entry *ret,
     return err_set (e, ENOMEM, "out of memory");
   if (log_read (l, off, p, ret->size, e) == -1)
     return -1;
-  return marvin32 (p + ENTRY_HEADER, ret->size - ENTRY_HEADER) ==
+  return hive_hash (p + ENTRY_HEADER, ret->size - ENTRY_HEADER) ==
          load_le64 (head + 24);
 }
 
@@ -333,7 +333,7 @@ usable_logs (const struct hive_file *files, size_t n, struct log *ret,
     if (files[i].size > LOG_MAX)
       err_set (&e, EFBIG, "a log has %" PRIu64 " bytes", files[i].size);
     else if (hive_read_header (&files[i], &l->header, &e) == 0 &&
-             l->header.valid)
+             l->header.valid && hive_is_known (&l->header))
       ++*ret_n;
     if (e.code && e.code != EINVAL) {
       *why = e;

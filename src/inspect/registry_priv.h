@@ -21,7 +21,7 @@
 struct hive_header {
   uint32_t seq1, seq2; /* primary and secondary sequence number */
   uint64_t written;    /* last written timestamp */
-  uint32_t minor, type, root, bins_size, clustering;
+  uint32_t major, minor, type, root, bins_size, clustering;
   bool valid; /* the checksum matches */
 };
 
@@ -48,6 +48,13 @@ struct hive {
 /* Reads and checks the first sector.  EINVAL: it is no hive and no log. */
 int hive_read_header (const struct hive_file *f, struct hive_header *ret,
                       struct err *e) must_check;
+
+bool hive_is_known (const struct hive_header *header); /* its version */
+
+/* Of the base block's first sector; of LEN bytes, a multiple of 4, of a log's
+ * entry (Marvin32). */
+uint32_t hive_checksum (const unsigned char *sector);
+uint64_t hive_hash (const unsigned char *p, size_t len);
 
 /* Sets the size of the hive bins data, which may grow. */
 int hive_resize (struct hive *h, uint64_t bins_size,

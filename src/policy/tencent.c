@@ -360,12 +360,9 @@ static int
 warn_gpt (struct image *img, struct finding_of_rule *f, struct err *e)
 {
   const struct partition_table *t = image_table (img, e);
-  const struct guest *g = t ? image_guest (img, e) : NULL;
 
-  if (!g)
+  if (!t)
     return -1;
-  if (fact_is (&g->family, "windows"))
-    return finding_na (f, "windows-partition-table says it");
   buf_puts (&f->value, t->type);
   if (strcmp (t->type, "gpt"))
     return finding_ok (f);
