@@ -1,0 +1,21 @@
+#!/bin/bash
+# xrayfs: test-fault-sweep.c over Windows guests
+# SPDX-License-Identifier: GPL-2.0-or-later
+. "${srcdir:-.}/tests/functions.sh"
+takes_long
+requires mkntfs lowntfs-3g hivexregedit sfdisk python3
+[ "$(id -u)" = 0 ] && [ -e /dev/fuse ] || skip "ntfs-3g needs root and FUSE"
+export PYTHONDONTWRITEBYTECODE=1
+
+# guest NAME BASE OVERLAY...
+guest ()
+{
+  local name=$1 base=$2
+  shift 2
+  python3 "$srcdir/tests/images/make_windows.py" "$tmp/$name.img" \
+    "windows-$base" "${@/#/windows-overlays/}"
+}
+guest good 2012r2 virtio bound-6.2 cloudbase vmware
+guest no 2008r2 virtio bound-6.1 start-3 hibernated
+
+"$builddir/tests/unit/test-fault-sweep" "$@" "$tmp"/*.img
