@@ -223,20 +223,6 @@ is_a_card (const char *name, const char *instance)
   return !strchr (name, '*');
 }
 
-/* 1; 0: there is no such value; -1. */
-static int
-text_or_none (struct hive *h, hive_key key, const char *name, struct buf *ret,
-              struct err *e)
-{
-  buf_reset (ret);
-  if (hive_text (h, key, name, ret, e) == 0)
-    return 1;
-  if (!err_is_absent (e))
-    return -1;
-  err_clear (e);
-  return 0;
-}
-
 static int
 take_connection (void *arg, const char *name, size_t len unused_arg,
                  hive_key key, struct err *e)
@@ -252,8 +238,8 @@ take_connection (void *arg, const char *name, size_t len unused_arg,
     err_clear (e); /* "Descriptions" is no connection */
     return 0;
   }
-  if (text_or_none (h, key, "Name", &label, e) == -1 ||
-      text_or_none (h, key, "PnpInstanceID", &instance, e) == -1)
+  if (hive_maybe_text (h, key, "Name", &label, e) == -1 ||
+      hive_maybe_text (h, key, "PnpInstanceID", &instance, e) == -1)
     return -1;
   counts = label.len && is_a_card (buf_str (&label), buf_str (&instance));
   fact_evidence (c->f, NETWORK "\\%s\\Connection: '%s', of '%s'%s", name,
@@ -490,14 +476,6 @@ from_registry (const struct guest *g, struct windows *w, struct os *os,
     return -1;
   fact_evidence (&os->control_set, "SYSTEM\\Select: the next boot uses %s",
                  w->set_name);
-  if (!*w->arch) {
-    if (fact_unknown (&os->arch, e, "%s",
-                      w->arch_why.code ? w->arch_why.msg
-                                       : "the kernel is for a machine without"
-                                         " a name here") == -1)
-      return -1;
-  } else if (fact_set (&os->arch, e, "%s", w->arch) == -1)
-    return -1;
   if (find_drive_letter (w, g, os, e) == -1 ||
       detect_hostname (w, os, e) == -1 ||
       detect_connections (w, os, e) == -1 || detect_services (w, os, e) == -1)
@@ -508,13 +486,24 @@ from_registry (const struct guest *g, struct windows *w, struct os *os,
 static int
 system_unknown (struct os *os, struct err *e)
 {
-  struct fact *const facts[] = { &os->control_set, &os->arch, &os->hostname,
+  struct fact *const facts[] = { &os->control_set, &os->hostname,
                                  &os->connections, &os->conflicts };
 
   if (services_unknown (os, e) == -1)
     return -1;
   err_set (e, EIO, "%s", os->services_unknown);
   return unknown_all (facts, ARRAY_SIZE (facts), e);
+}
+
+static int
+set_arch (struct os *os, const struct windows *w, struct err *e)
+{
+  if (!*w->arch)
+    return fact_unknown (&os->arch, e, "%s",
+                         w->arch_why.code ? w->arch_why.msg
+                                          : os->services_unknown);
+  fact_evidence (&os->arch, "%s: for %s", w->arch_from, w->arch);
+  return fact_set (&os->arch, e, "%s", w->arch);
 }
 
 int
@@ -527,7 +516,8 @@ os_windows_compute (const struct guest *g, struct os *os, struct err *e)
   bool have_registry = r == 0;
 
   r = have_registry ? from_registry (g, &w, os, e) : system_unknown (os, e);
-  if (r == -1)
+  if (r == -1 || (!have_registry && w.dir && windows_arch (&w, e) == -1) ||
+      set_arch (os, &w, e) == -1)
     return -1;
   there = windows_dir (v, &dir, e);
   if ((there == -1 ? fact_could_not_look (&os->system_root, e)

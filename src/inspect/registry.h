@@ -109,6 +109,14 @@ int hive_number (struct hive *h, hive_key key, const char *name,
                  uint64_t *ret, struct err *e) must_check
     nonnull (1, 3, 4, 5);
 
+/* The same, where it need not be there.  1; 0: there is no such value; -1. */
+int hive_maybe_text (struct hive *h, hive_key key, const char *name,
+                     struct buf *ret, struct err *e) must_check
+    nonnull (1, 3, 4, 5);
+int hive_maybe_number (struct hive *h, hive_key key, const char *name,
+                       uint64_t *ret, struct err *e) must_check
+    nonnull (1, 3, 4, 5);
+
 static inline void
 cleanup_hive (struct hive **h)
 {

@@ -591,3 +591,28 @@ hive_number (struct hive *h, hive_key key, const char *name, uint64_t *ret,
                     v.type, v.data.len);
   return 0;
 }
+
+static int
+maybe (int r, struct err *e)
+{
+  if (r == 0)
+    return 1;
+  if (!err_is_absent (e))
+    return -1;
+  err_clear (e);
+  return 0;
+}
+
+int
+hive_maybe_text (struct hive *h, hive_key key, const char *name,
+                 struct buf *ret, struct err *e)
+{
+  return maybe (hive_text (h, key, name, ret, e), e);
+}
+
+int
+hive_maybe_number (struct hive *h, hive_key key, const char *name,
+                   uint64_t *ret, struct err *e)
+{
+  return maybe (hive_number (h, key, name, ret, e), e);
+}

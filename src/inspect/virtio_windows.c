@@ -134,19 +134,6 @@ find_file (struct finder *d, const char *service, hive_key key,
 
 /* --- start ----------------------------------------------------------- */
 
-/* 1, 0: no such value; -1. */
-static int
-number_of (struct finder *d, hive_key key, const char *name, uint64_t *ret,
-           struct err *e)
-{
-  if (hive_number (d->w->system.hive, key, name, ret, e) == 0)
-    return 1;
-  if (!err_is_absent (e))
-    return -1;
-  err_clear (e);
-  return 0;
-}
-
 struct override {
   struct finder *d;
   const char *service;
@@ -182,9 +169,9 @@ starts_at_boot (struct finder *d, const char *service, hive_key key,
   hive_key sub;
   int r;
 
-  r = number_of (d, key, "Start", &start, e);
+  r = hive_maybe_number (d->w->system.hive, key, "Start", &start, e);
   if (r == 1)
-    r = number_of (d, key, "Type", &type, e);
+    r = hive_maybe_number (d->w->system.hive, key, "Type", &type, e);
   if (r == -1)
     return could_not_tell (d, ret, e);
   *ret = NO;
@@ -250,18 +237,6 @@ each_below (struct binding *b, hive_key key, const char *path, hive_key_fn fn,
   return 0;
 }
 
-static int
-text_or_none (struct finder *d, hive_key key, const char *name,
-              struct buf *ret, struct err *e)
-{
-  if (hive_text (d->w->system.hive, key, name, ret, e) == 0)
-    return 1;
-  if (!err_is_absent (e))
-    return -1;
-  err_clear (e);
-  return 0;
-}
-
 /* Before Windows 8: CriticalDeviceDatabase\PCI#VEN_1AF4&DEV_1001... */
 static int
 take_critical_device (void *arg, const char *name, size_t len unused_arg,
@@ -272,7 +247,8 @@ take_critical_device (void *arg, const char *name, size_t len unused_arg,
 
   if (!is_device (b, name))
     return 0;
-  if (text_or_none (b->d, key, "Service", &service, e) == -1)
+  if (hive_maybe_text (b->d->w->system.hive, key, "Service", &service, e) ==
+      -1)
     return -1;
   fact_evidence (b->d->f, "CriticalDeviceDatabase\\%s: Service is '%s'", name,
                  buf_str (&service));
@@ -332,7 +308,7 @@ take_configuration (void *arg, const char *name, size_t len unused_arg,
 {
   CLEANUP_BUF struct buf service = { 0 };
   struct binding *b = arg;
-  int r = text_or_none (b->d, key, "Service", &service, e);
+  int r = hive_maybe_text (b->d->w->system.hive, key, "Service", &service, e);
 
   if (r != 1)
     return r;
@@ -546,7 +522,7 @@ judge_service (struct finder *d, const char *service, hive_key key,
                       : set_state (d, "missing", e);
   d->why[0] = '\0';
   if (!d->driver->holds_root) {
-    r = number_of (d, key, "Start", &start, e);
+    r = hive_maybe_number (d->w->system.hive, key, "Start", &start, e);
     if (r == -1)
       return fact_could_not_look (d->f, e);
     if (r == 1 && start == 4)
@@ -721,7 +697,9 @@ all_unknown (struct virtio *v, struct err *why)
   if (err_is_transient (why))
     return -1;
   for (size_t i = 0; i < VIRTIO_N; i++)
-    if (fact_unknown (&v->drivers[i], &none, "%s", why->msg) == -1) {
+    if ((drivers[i].file
+             ? fact_unknown (&v->drivers[i], &none, "%s", why->msg)
+             : fact_set (&v->drivers[i], &none, "%s", "")) == -1) {
       *why = none;
       return -1;
     }

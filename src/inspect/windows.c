@@ -139,19 +139,6 @@ windows_hive_close (struct windows_hive *h)
 
 /* --- the control set ------------------------------------------------- */
 
-/* 1; 0: no such value; -1. */
-static int
-select_number (struct hive *h, hive_key select, const char *name,
-               uint64_t *ret, struct err *e)
-{
-  if (hive_number (h, select, name, ret, e) == 0)
-    return 1;
-  if (!err_is_absent (e))
-    return -1;
-  err_clear (e);
-  return 0;
-}
-
 /* Select\Default is what the next boot uses; it is Current unless the last
  * one failed. */
 static int
@@ -164,9 +151,9 @@ find_control_set (struct windows *w, struct err *e)
 
   w->current_set = UINT64_MAX;
   if (hive_find (h, hive_root (h), "Select", &select, e) == -1 ||
-      select_number (h, select, "Current", &w->current_set, e) == -1)
+      hive_maybe_number (h, select, "Current", &w->current_set, e) == -1)
     return -1;
-  r = select_number (h, select, "Default", &number, e);
+  r = hive_maybe_number (h, select, "Default", &number, e);
   if (r == -1)
     return -1;
   if (r == 0)
@@ -266,12 +253,14 @@ find_arch (struct windows *w, const char **ret, struct err *e)
     CLEANUP_FREE char *path = join (w->dir, programs[i]);
     if (!path)
       return err_set (e, ENOMEM, "out of memory");
+    snprintf (w->arch_from, sizeof w->arch_from, "%s", path);
     if (windows_machine (w->v, path, ret, e) == 0)
       return 0;
     if (!err_is_absent (e) && e->code != EINVAL)
       return -1;
     err_clear (e);
-    r = i == 0 ? arch_from_registry (w, ret, e) : 0;
+    r = i == 0 && w->system.hive ? arch_from_registry (w, ret, e) : 0;
+    snprintf (w->arch_from, sizeof w->arch_from, "PROCESSOR_ARCHITECTURE");
     if (r != 0)
       return r == 1 ? 0 : -1;
   }
@@ -281,11 +270,27 @@ find_arch (struct windows *w, const char **ret, struct err *e)
                   w->dir);
 }
 
+int
+windows_arch (struct windows *w, struct err *e)
+{
+  const char *arch = "";
+
+  if (find_arch (w, &arch, &w->arch_why) == -1 &&
+      err_is_transient (&w->arch_why)) {
+    *e = w->arch_why;
+    return -1;
+  }
+  if (!*arch && !w->arch_why.code)
+    err_set (&w->arch_why, EIO, "%s is for a machine without a name here",
+             w->arch_from);
+  snprintf (w->arch, sizeof w->arch, "%s", arch);
+  return 0;
+}
+
 static int
 open_into (struct windows *w, struct err *e)
 {
   CLEANUP_FREE char *path = join (w->dir, "/System32/config/SYSTEM");
-  const char *arch = "";
 
   if (!path)
     return err_set (e, ENOMEM, "out of memory");
@@ -296,13 +301,7 @@ open_into (struct windows *w, struct err *e)
       e->code = EIO; /* a hive without it is damaged: nothing is absent */
     return err_in (e, "%s", path);
   }
-  if (find_arch (w, &arch, &w->arch_why) == -1 &&
-      err_is_transient (&w->arch_why)) {
-    *e = w->arch_why;
-    return -1;
-  }
-  snprintf (w->arch, sizeof w->arch, "%s", arch);
-  return 0;
+  return windows_arch (w, e);
 }
 
 int

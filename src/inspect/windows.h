@@ -38,11 +38,15 @@ struct windows {
   uint64_t current_set; /* Select\Current; UINT64_MAX: it does not say */
   char arch[12];        /* "" where it is not known: */
   struct err arch_why;
+  char arch_from[64]; /* what says it */
 };
 /* RET need not be closed after a failure. */
 int windows_open (const struct vfs *v, struct windows *ret,
                   struct err *e) must_check;
 void windows_close (struct windows *w);
+/* Finds `arch` by the files alone, where the registry could not be opened and
+ * `dir` is known. */
+int windows_arch (struct windows *w, struct err *e) must_check;
 #define CLEANUP_WINDOWS __attribute__ ((cleanup (windows_close)))
 
 /* The directory that Windows is in ("/Windows"), static.  1, 0: not there;

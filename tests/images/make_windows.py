@@ -6,6 +6,8 @@
 # A description is a directory with any of
 #   files         lines: dir PATH | rm PATH | pe MACHINE PATH | text WORD PATH
 #                        | copy FILE PATH | hive FILE.reg PATH
+#                        | unfinished CASE (SYSTEM was being written: the file
+#                          has what the base says, its logs have the rest)
 #   system.reg    merged into /Windows/System32/config/SYSTEM
 #   software.reg  merged into .../SOFTWARE
 # What a later one says overrides an earlier one. Needs root: FUSE mounts.
@@ -16,8 +18,11 @@ import subprocess
 import sys
 import tempfile
 
-GUESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..',
-                      'guests')
+TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
+GUESTS = os.path.join(TESTS, 'guests')
+sys.path.insert(0, os.path.join(TESTS, 'golden'))
+import hive_logs  # noqa: E402
+
 MACHINES = {'i386': 0x14c, 'x86_64': 0x8664, 'aarch64': 0xaa64}
 CONFIG = '/Windows/System32/config'
 MIB = 1 << 20
@@ -112,6 +117,7 @@ def read(path):
 def describe(names):
     """The tree: path -> bytes; None: a directory."""
     tree, regs = {}, {'system': [], 'software': []}
+    unfinished = None
     for name in names:
         where = os.path.join(GUESTS, name)
         for hive, texts in regs.items():
@@ -125,6 +131,8 @@ def describe(names):
                 tree[rest] = None
             elif verb == 'rm':
                 del tree[rest]
+            elif verb == 'unfinished':
+                unfinished = rest
             else:
                 arg, path = rest.split(' ', 1)
                 tree[path] = (
@@ -133,7 +141,13 @@ def describe(names):
                     else make_hive([read(os.path.join(GUESTS, arg))])
                     if verb == 'hive'
                     else read(os.path.join(GUESTS, arg)).encode())
-    tree[CONFIG + '/SYSTEM'] = make_hive(regs['system'])
+    system = make_hive(regs['system'])
+    tree[CONFIG + '/SYSTEM'] = system
+    if unfinished:
+        before = make_hive(regs['system'][:1])
+        for suffix, data in zip(('', '.LOG1', '.LOG2'), hive_logs.make(
+                unfinished, before, before, system)):
+            tree[CONFIG + '/SYSTEM' + suffix] = data
     tree[CONFIG + '/SOFTWARE'] = make_hive(regs['software'])
     return tree
 
