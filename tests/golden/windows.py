@@ -63,11 +63,11 @@ def main():
     failed = 0
     for name, base, overlays, wanted in parse(table):
         image = os.path.join(tmp, 'disk.img')
-        gpt = 'gpt' in overlays
+        layout = [o for o in overlays if o in make_windows.LAYOUTS]
         make_windows.make_image(
-            image, ['windows-' + base] + ['windows-overlays/' + o
-                                          for o in overlays if o != 'gpt'],
-            gpt)
+            image, layout + ['windows-' + base] + [
+                'windows-overlays/' + o for o in overlays
+                if o not in layout])
         report = json.loads(subprocess.run(
             [xrayfs, 'report', '--format', 'json', image], check=True,
             stdout=subprocess.PIPE).stdout)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # xrayfs: makes the image of a Windows from its description in tests/guests.
-# Usage: make_windows.py OUT.img [gpt] BASE OVERLAY...
+# Usage: make_windows.py OUT.img [LAYOUT] BASE OVERLAY...
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # A description is a directory with any of
@@ -26,6 +26,7 @@ import hive_logs  # noqa: E402
 MACHINES = {'i386': 0x14c, 'x86_64': 0x8664, 'aarch64': 0xaa64}
 CONFIG = '/Windows/System32/config'
 MIB = 1 << 20
+SECTOR = 512
 SIZE = 8 * MIB  # of the NTFS
 
 
@@ -179,18 +180,28 @@ def fill(where, tree):
                 f.write(data)
 
 
-def partition(out, gpt):
+LAYOUTS = {
+    'dos': 'label: dos\nlabel-id: 0x34333231\n2048,%d,7,*\n',
+    'inactive': 'label: dos\nlabel-id: 0x34333231\n2048,%d,7\n',
+    'dynamic': 'label: dos\nlabel-id: 0x34333231\n2048,%d,42,*\n',
+    'gpt': 'label: gpt\n2048,%d,EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n',
+}
+
+
+def partition(out, layout):
     with open(out, 'wb') as f:
-        f.truncate(SIZE + (3 if gpt else 2) * MIB)
+        f.truncate(SIZE + 3 * MIB)
         # What a BIOS starts, as far as its looks go.
         f.write(b'\xfa\x33\xc0Missing operating system'.ljust(440, b'\x90'))
-    script = ('label: gpt\n2048,%d,EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n'
-              if gpt else 'label: dos\nlabel-id: 0x34333231\n2048,%d,7,*\n')
     subprocess.run(['sfdisk', '-q', '--no-reread', '--no-tell-kernel', out],
-                   input=(script % (SIZE // 512)).encode(), check=True)
+                   input=(LAYOUTS[layout] % (SIZE // SECTOR)).encode(),
+                   check=True)
 
 
-def make_image(out, names, gpt=False):
+def make_image(out, names):
+    """NAMES: a layout, which may be left out, and descriptions."""
+    layout = names[0] if names[0] in LAYOUTS else 'dos'
+    names = names[names[0] in LAYOUTS:]
     ntfs = out + '.ntfs'
     with open(ntfs, 'wb') as f:
         f.truncate(SIZE)
@@ -199,7 +210,7 @@ def make_image(out, names, gpt=False):
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with Mounted(ntfs) as where:
         fill(where, describe(names))
-    partition(out, gpt)
+    partition(out, layout)
     with open(ntfs, 'rb') as f, open(out, 'r+b') as to:
         to.seek(MIB)
         shutil.copyfileobj(f, to, MIB)
@@ -207,6 +218,4 @@ def make_image(out, names, gpt=False):
 
 
 if __name__ == '__main__':
-    args = sys.argv[1:]
-    is_gpt = len(args) > 1 and args[1] == 'gpt'
-    make_image(args[0], args[2:] if is_gpt else args[1:], is_gpt)
+    make_image(sys.argv[1], sys.argv[2:])
