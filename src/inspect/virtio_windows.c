@@ -17,26 +17,19 @@
 #include "inspect/windows.h"
 
 static const struct driver {
-  const char *services[5]; /* today's name first; ends with NULL */
+  const char *services[4]; /* today's name first; ends with NULL */
   const char *file;        /* in System32\drivers, and in the driver store */
-  const char *devices[2];  /* PCI device: legacy and modern */
-  bool holds_root;         /* a disk: needed before Plug and Play */
+  const char *root_device; /* a disk's PCI device, as clouds have it (the
+                              modern id is bound beside it); NULL: no disk */
 } drivers[VIRTIO_N] = {
   [VIRTIO_BLK] = { { "viostor", "virtio_blk", "vrtioblk" },
                    "viostor",
-                   { "1001", "1042" },
-                   true },
-  [VIRTIO_SCSI] = { { "vioscsi" }, "vioscsi", { "1004", "1048" }, true },
-  [VIRTIO_NET] = { { "netkvm" }, "netkvm", { "1000", "1041" }, false },
-  [VIRTIO_CONSOLE] = { { "VirtioSerial", "vioser" },
-                       "vioser",
-                       { "1003", "1043" },
-                       false },
-  [VIRTIO_BALLOON] = { { "BALLOON" }, "balloon", { "1002", "1045" }, false },
-  [VIRTIO_RNG] = { { "viorng", "VirtRng" },
-                   "viorng",
-                   { "1005", "1044" },
-                   false },
+                   "1001" },
+  [VIRTIO_SCSI] = { { "vioscsi" }, "vioscsi", "1004" },
+  [VIRTIO_NET] = { { "netkvm" }, "netkvm", NULL },
+  [VIRTIO_CONSOLE] = { { "VirtioSerial", "vioser" }, "vioser", NULL },
+  [VIRTIO_BALLOON] = { { "BALLOON" }, "balloon", NULL },
+  [VIRTIO_RNG] = { { "viorng", "VirtRng" }, "viorng", NULL },
 };
 
 /* Is something so?  What cannot be told has a reason. */
@@ -172,8 +165,10 @@ starts_at_boot (struct finder *d, const char *service, hive_key key,
   r = hive_maybe_number (d->w->system.hive, key, "Start", &start, e);
   if (r == 1)
     r = hive_maybe_number (d->w->system.hive, key, "Type", &type, e);
-  if (r == -1)
+  if (r == -1) {
+    err_in (e, "SYSTEM");
     return could_not_tell (d, ret, e);
+  }
   *ret = NO;
   if (r == 0)
     say (d, NO, "%s\\Services\\%s has no Start or no Type", set, service);
@@ -274,7 +269,7 @@ static int
 by_critical_devices (struct binding *b, enum answer *ret, struct err *e)
 {
   struct finder *d = b->d;
-  const char *device = d->driver->devices[0];
+  const char *device = d->driver->root_device;
 
   snprintf (b->prefix, sizeof b->prefix, "PCI#VEN_1AF4&DEV_%s", device);
   if (each_below (b, d->w->set, "Control\\CriticalDeviceDatabase",
@@ -393,7 +388,7 @@ static int
 by_driver_database (struct binding *b, enum answer *ret, struct err *e)
 {
   struct finder *d = b->d;
-  const char *device = d->driver->devices[0];
+  const char *device = d->driver->root_device;
 
   snprintf (b->prefix, sizeof b->prefix, "VEN_1AF4&DEV_%s", device);
   if (each_below (b, hive_root (d->w->system.hive),
@@ -414,7 +409,10 @@ is_bound (struct finder *d, const char *service, enum answer *ret,
   int r = d->by_driver_database ? by_driver_database (&b, ret, e)
                                 : by_critical_devices (&b, ret, e);
 
-  return r == 0 ? 0 : could_not_tell (d, ret, e);
+  if (r == 0)
+    return 0;
+  err_in (e, "SYSTEM");
+  return could_not_tell (d, ret, e);
 }
 
 /* --- the driver store ------------------------------------------------ */
@@ -521,7 +519,7 @@ judge_service (struct finder *d, const char *service, hive_key key,
     return a == MAYBE ? fact_unknown (d->f, e, "%s", d->why)
                       : set_state (d, "missing", e);
   d->why[0] = '\0';
-  if (!d->driver->holds_root) {
+  if (!d->driver->root_device) {
     r = hive_maybe_number (d->w->system.hive, key, "Start", &start, e);
     if (r == -1)
       return fact_could_not_look (d->f, e);
@@ -550,7 +548,7 @@ judge_store (struct finder *d, struct err *e)
     return -1;
   if (a == MAYBE)
     return fact_unknown (d->f, e, "%s", d->why);
-  if (a == YES && d->driver->holds_root)
+  if (a == YES && d->driver->root_device)
     say (d, NO,
          "%s is in the driver store alone, and no service starts it at"
          " boot",
@@ -616,7 +614,7 @@ find_driver (struct finder *d, struct fact *best, struct err *e)
   d->why[0] = '\0';
   /* No service, or one whose file is gone: Plug and Play may install it. */
   if (r == 0 &&
-      (!have || (fact_is (best, "missing") && !d->driver->holds_root))) {
+      (!have || (fact_is (best, "missing") && !d->driver->root_device))) {
     struct fact store = { 0 };
     d->f = &store;
     r = judge_store (d, e);

@@ -169,7 +169,9 @@ int
 windows_find (struct windows *w, const char *path, hive_key *ret,
               struct err *e)
 {
-  return hive_find (w->system.hive, w->set, path, ret, e);
+  if (hive_find (w->system.hive, w->set, path, ret, e) == 0)
+    return 0;
+  return err_in (e, "SYSTEM\\%s\\%s", w->set_name, path);
 }
 
 /* --- architecture ---------------------------------------------------- */

@@ -40,16 +40,16 @@ expect ()
   "$get" hive hive.LOG1 hive.LOG2 > got || fail "$1: cannot be read"
   assert_equal "$1: warnings" "$(grep -c '^!' got)" "${3:-0}"
   sed -i '/^!/d' got
-  diff got "$2.txt" > diff || { head -5 diff; fail "$1: is not $2"; }
+  cmp got "$2.txt" || fail "$1: is not $2"
 }
 for i in old old-second old-no-header new-{one-log,two-logs,swapped,remnants,no-header}; do
-  expect $i after
+  expect "$i" after
 done
 expect new-bad-hash middle
 expect new-gap middle
 expect clean before
 for i in old-other-time new-first-bad new-too-old none; do
-  expect $i before 1
+  expect "$i" before 1
 done
 
 # What was put in place before the log ended is not said to be the truth.

@@ -22,8 +22,9 @@ for i in "${hives[@]}"; do
   case $i in
   # Not a hive, or a log: refused by both.
   yarp/Carving/* | *.LOG[12])
-    [ $status = 1 ] && [ -s "$tmp/ours.err" ] && [ ! -s "$tmp/ours" ] ||
-      fail "$i: not refused"
+    assert_equal "$i: status" $status 1
+    [ -s "$tmp/ours.err" ] || fail "$i: no error"
+    [ ! -s "$tmp/ours" ] || fail "$i: not refused"
     continue ;;
   # libhivex gives up: what can be read is read, and the rest is an error.
   plaso/corrupt_sub_key_list.hiv)

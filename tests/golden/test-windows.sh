@@ -4,6 +4,8 @@
 . "${srcdir:-.}/tests/functions.sh"
 takes_long
 requires mkntfs lowntfs-3g hivexregedit sfdisk python3
-[ "$(id -u)" = 0 ] && [ -e /dev/fuse ] || skip "ntfs-3g needs root and FUSE"
+if [ "$(id -u)" != 0 ] || [ ! -e /dev/fuse ]; then
+  skip "lowntfs-3g needs root and FUSE"
+fi
 python3 "$srcdir/tests/golden/windows.py" "$XRAYFS" \
   "$srcdir/tests/guests/windows.table" "$tmp" || fail "see above"

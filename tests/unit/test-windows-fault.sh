@@ -4,7 +4,9 @@
 . "${srcdir:-.}/tests/functions.sh"
 takes_long
 requires mkntfs lowntfs-3g hivexregedit sfdisk python3
-[ "$(id -u)" = 0 ] && [ -e /dev/fuse ] || skip "ntfs-3g needs root and FUSE"
+if [ "$(id -u)" != 0 ] || [ ! -e /dev/fuse ]; then
+  skip "lowntfs-3g needs root and FUSE"
+fi
 export PYTHONDONTWRITEBYTECODE=1
 
 # guest NAME BASE OVERLAY...
