@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "inspect/boot_priv.h"
+#include "inspect/windows.h"
 
 static void
 free_kernels (struct boot *b)
@@ -221,7 +222,9 @@ boot_compute (void *arg, struct err *e)
   if (!g)
     return -1;
   boot_free (b);
-  if (g->root) {
+  if (guest_is_windows (g)) {
+    settled = 1;
+  } else if (g->root) {
     settled = kernels_list (&g->vfs, b, e) == -1
                   ? no_kernels (b, e)
                   : boot_loader_read (b, &g->vfs, e);
@@ -231,6 +234,8 @@ boot_compute (void *arg, struct err *e)
              !(b->kernels_unknown = strdup (g->family.reason)))
     return err_set (e, ENOMEM, "out of memory");
   if (detect_firmware (img, b, e) == -1 ||
+      (guest_is_windows (g) && !b->boot_code_unknown &&
+       boot_windows_compute (img, b, e) == -1) ||
       (!settled && fall_back (b, e) == -1) ||
       settle (&b->default_kernel, g, e) || settle (&b->cmdline, g, e) ||
       settle (&b->bootloader, g, e))

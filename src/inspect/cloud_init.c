@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "inspect/image_priv.h"
+#include "inspect/windows.h"
 
 #define DPKG_STATUS_MAX ((size_t) 64 << 20)
 
@@ -668,6 +669,8 @@ cloud_init_compute (void *arg, struct err *e)
                         g->family.value ? "there is no operating system"
                                         : g->family.reason,
                         e);
+  if (guest_is_windows (g))
+    return cloudbase_compute (g, c, e);
   if (decide_installed (&g->vfs, c, e) == -1)
     return -1;
   if (fact_is (&c->installed, "yes") &&

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "inspect/guest_priv.h"
+#include "inspect/windows.h"
 
 /* More systems than that are listed, and not asked what they start. */
 #define MAX_ASKED 16
@@ -45,6 +46,7 @@ struct root {
   uint64_t ino;
   char *subvolume; /* where it lies from the top; NULL: what a mount without
                       options shows */
+  bool windows;    /* a system of that kind; it has no fstab */
 };
 DEFINE_VEC (root_vec, struct root)
 
@@ -323,6 +325,11 @@ look_at (struct search *s, struct volume *vol, struct err *e)
     return 0;
   }
   r = find_root (s->image, s->guest, &root, e);
+  if (r == 0) {
+    r = windows_is_root (s->guest, vol, root.fs, e);
+    root.windows = r == 1;
+    root.ino = root.fs->root;
+  }
   if (r == -1) {
     err_in (e, "%s", vol->label);
     return could_not_look (s, e);
@@ -349,7 +356,7 @@ compose_root (struct search *s, const struct root *r, struct err *e)
   forget_composed (g);
   g->root = r->volume;
   vfs_init_at (&g->vfs, r->fs, r->ino);
-  return guest_compose (s->image, g, e);
+  return r->windows ? 0 : guest_compose (s->image, g, e);
 }
 
 /* A word of the command line, without its name. */
@@ -406,6 +413,8 @@ ask_loader (struct search *s, size_t i, int *ret, struct err *e)
   struct volume *volume;
 
   *ret = -1;
+  if (s->roots.items[i].windows)
+    return 0;
   if (boot_cmdline (&s->guest->vfs, &cmdline, e) == -1)
     return -1;
   spec = cmdline.value ? cmdline_value (cmdline.value, "root=") : NULL;
@@ -547,19 +556,22 @@ choose_single (struct search *s, struct err *e)
 }
 
 static int
-choose (struct search *s, struct err *e)
+choose (struct search *s, bool *ret_windows, struct err *e)
 {
   struct answers a = { 0 };
   size_t chosen;
 
+  *ret_windows = s->roots.items[0].windows;
   if (s->roots.len == 1)
     return choose_single (s, e);
   if (ask_all (s, &a, e) == -1)
     return -1;
   chosen = decide (s, &a);
+  *ret_windows = s->roots.items[chosen].windows;
   for (size_t i = 0; i < s->roots.len; i++)
     if (i != chosen)
-      buf_printf (&s->guest->others, "linux %s\n",
+      buf_printf (&s->guest->others, "%s %s\n",
+                  s->roots.items[i].windows ? "windows" : "linux",
                   s->roots.items[i].volume->name);
   return compose_root (s, &s->roots.items[chosen], e);
 }
@@ -576,6 +588,7 @@ guest_compute (void *arg, struct err *e)
   struct image *img = arg;
   struct guest *g = &img->guest;
   struct volume *const *volumes;
+  bool windows = false;
   size_t n;
   __attribute__ ((cleanup (cleanup_search))) struct search s = { .image = img,
                                                                  .guest = g };
@@ -591,8 +604,8 @@ guest_compute (void *arg, struct err *e)
       return fact_unknown (&g->family, e, "%s", g->unread.data);
     return fact_set (&g->family, e, "none");
   }
-  if (choose (&s, e) == -1 || buf_check (&g->unread, e) == -1 ||
+  if (choose (&s, &windows, e) == -1 || buf_check (&g->unread, e) == -1 ||
       buf_check (&g->others, e) == -1)
     return -1;
-  return fact_set (&g->family, e, "linux");
+  return fact_set (&g->family, e, windows ? "windows" : "linux");
 }

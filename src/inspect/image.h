@@ -168,9 +168,21 @@ struct guest {
 const struct guest *image_guest (struct image *img, struct err *e);
 bool image_guest_ready (struct image *img);
 
+/* A driver or service of Windows that is of interest here, and there. */
+struct windows_service {
+  const char *name;
+  struct fact start, start_override, image_path, type;
+};
+
 struct os {
   struct fact id, name, version, variant, arch, hostname, init,
       packages_format, conflicts;
+  /* Of Windows; "" for others. */
+  struct fact edition, build, service_pack, ubr, system_root, control_set,
+      hibernated, connections;
+  struct windows_service *services;
+  size_t n_services;
+  char *services_unknown; /* why they could not be listed, or NULL */
 };
 const struct os *image_os (struct image *img, struct err *e);
 

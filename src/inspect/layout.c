@@ -470,6 +470,10 @@ static const struct {
 static const struct {
   const char *path, *path2, *role;
 } roles_by_content[] = {
+  { "/Windows/System32/config/SYSTEM", NULL, "windows" },
+  { "/WINNT/System32/config/SYSTEM", NULL, "windows" },
+  { "/Boot/BCD", NULL, "windows-boot" },
+  { "/Recovery/WindowsRE", NULL, "recovery" },
   { "/etc", "/usr", "root" },          { "/etc", "/bin", "root" },
   { "/grub/grub.cfg", NULL, "boot" },  { "/grub2/grub.cfg", NULL, "boot" },
   { "/grub/menu.lst", NULL, "boot" },  { "/grub/grub.conf", NULL, "boot" },

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "inspect/image_priv.h"
+#include "inspect/windows.h"
 
 void
 obstacles_free (struct obstacles *o)
@@ -170,6 +171,13 @@ obstacles_compute (void *arg, struct err *e)
   if (!b)
     return -1;
   obstacles_free (o);
+  if (guest_is_windows (g)) /* these are Linux's */
+    return fact_set (&o->root_by_device_name, e, "no") == -1 ||
+                   fact_set (&o->fstab_other_devices, e, "no") == -1 ||
+                   fact_set (&o->shadow_permissions, e, "no") == -1 ||
+                   fact_set (&o->has_run_before, e, "no") == -1
+               ? -1
+               : 0;
   if (g->root)
     return look_at_fstab (img, g, b, o, e) == -1 ||
                    look_at_shadow (g, o, e) == -1 ||

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "inspect/image_priv.h"
+#include "inspect/windows.h"
 
 void
 os_free (struct os *os)
@@ -23,6 +24,23 @@ os_free (struct os *os)
   fact_free (&os->init);
   fact_free (&os->packages_format);
   fact_free (&os->conflicts);
+  fact_free (&os->edition);
+  fact_free (&os->build);
+  fact_free (&os->service_pack);
+  fact_free (&os->ubr);
+  fact_free (&os->system_root);
+  fact_free (&os->control_set);
+  fact_free (&os->hibernated);
+  fact_free (&os->connections);
+  for (size_t i = 0; i < os->n_services; i++) {
+    fact_free (&os->services[i].start);
+    fact_free (&os->services[i].start_override);
+    fact_free (&os->services[i].image_path);
+    fact_free (&os->services[i].type);
+  }
+  free (os->services);
+  free (os->services_unknown);
+  *os = (struct os){ 0 };
 }
 
 /* Takes VALUE (which may be NULL: absent, an empty line). */
@@ -365,6 +383,22 @@ detect_conflicts (const struct vfs *v, struct os *os, struct err *e)
   return fact_set (&os->conflicts, e, "%s", buf_str (&found));
 }
 
+/* Those of Windows, "" for any other system, or unknown. */
+static int
+set_windows_facts (struct os *os, const char *why, struct err *e)
+{
+  struct fact *facts[] = { &os->edition,      &os->build,
+                           &os->service_pack, &os->ubr,
+                           &os->system_root,  &os->control_set,
+                           &os->hibernated,   &os->connections };
+
+  for (size_t i = 0; i < ARRAY_SIZE (facts); i++)
+    if ((why ? fact_unknown (facts[i], e, "%s", why)
+             : fact_set (facts[i], e, "%s", "")) == -1)
+      return -1;
+  return 0;
+}
+
 static int
 all_unknown (struct os *os, const char *why, struct err *e)
 {
@@ -373,6 +407,10 @@ all_unknown (struct os *os, const char *why, struct err *e)
     &os->hostname, &os->init, &os->packages_format, &os->conflicts
   };
 
+  if (set_windows_facts (os, why, e) == -1)
+    return -1;
+  if (why && !(os->services_unknown = strdup (why)))
+    return err_set (e, ENOMEM, "out of memory");
   for (size_t i = 0; i < ARRAY_SIZE (facts); i++)
     if ((why ? fact_unknown (facts[i], e, "%s", why)
              : fact_set (facts[i], e, "%s", "")) == -1)
@@ -394,6 +432,10 @@ os_compute (void *arg, struct err *e)
   if (!g->root) /* no system: nothing to say; or we could not look */
     return all_unknown (os, g->family.value ? NULL : g->family.reason, e);
   v = &g->vfs;
+  if (guest_is_windows (g))
+    return os_windows_compute (g, os, e);
+  if (set_windows_facts (os, NULL, e) == -1)
+    return -1;
   if (identify (v, os, e) == -1) {
     if (fact_could_not_look (&os->id, e) == -1)
       return -1;

@@ -18,6 +18,7 @@
 #include "inspect/image_priv.h"
 #include "inspect/initramfs.h"
 #include "inspect/pe.h"
+#include "inspect/windows.h"
 
 const char *const virtio_driver_names[VIRTIO_N] = {
   "blk", "scsi", "net", "pci", "ring", "core", "console", "balloon", "rng"
@@ -759,6 +760,8 @@ virtio_compute (void *arg, struct err *e)
                         g->family.value ? "there is no operating system"
                                         : g->family.reason,
                         e);
+  if (guest_is_windows (g))
+    return virtio_windows_compute (g, &kv->virtio, e);
   k = kv->kernel == SIZE_MAX ? b->chosen : &b->kernels[kv->kernel];
   if (!k)
     return all_unknown (&kv->virtio,

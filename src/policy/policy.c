@@ -34,15 +34,22 @@ policy_result_free (struct policy_result *r)
 
 /* 1: there is a guest to judge; 0: F says why not; -1. */
 static int
-find_guest (struct image *img, struct finding_of_rule *f, struct err *e)
+find_guest (const struct rule *rule, struct image *img,
+            struct finding_of_rule *f, struct err *e)
 {
   const struct guest *g = image_guest (img, e);
   bool none;
 
   if (!g)
     return -1;
-  if (g->root)
+  if (g->root && (!rule->family || fact_is (&g->family, rule->family)))
     return 1;
+  if (g->root) {
+    f->result = RESULT_NA;
+    buf_puts (&f->value, "n/a");
+    buf_printf (&f->reason, "this is asked of %s guests", rule->family);
+    return 0;
+  }
   none = g->family.value != NULL;
   f->result = none ? RESULT_NA : RESULT_UNKNOWN;
   buf_puts (&f->value, none ? "n/a" : "unknown");
@@ -55,7 +62,7 @@ static int
 judge_rule (const struct rule *rule, struct image *img,
             struct finding_of_rule *f, struct err *e)
 {
-  int r = rule->needs_guest ? find_guest (img, f, e) : 1;
+  int r = rule->needs_guest ? find_guest (rule, img, f, e) : 1;
 
   return r == 1 ? rule->judge (img, f, e) : r;
 }

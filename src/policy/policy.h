@@ -30,6 +30,7 @@ struct rule {
   const char *source; /* the page of the provider */
   bool needs_guest;   /* n/a without an operating system, and unknown where it
                          is unknown whether there is one */
+  const char *family; /* of the guests it is about; NULL: of all */
   int (*judge) (struct image *img, struct finding_of_rule *ret,
                 struct err *e);
 };

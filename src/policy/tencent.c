@@ -7,72 +7,17 @@
  * pages use, prints GiB: fail above 2^30-based, warn above 10^9-based.
  */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
-#include "policy/policy.h"
+#include "policy/finding.h"
+#include "policy/tencent.h"
 
 #define MAX_VIRTUAL (500 * GiB)
 #define MAX_QCOW2   (50 * GiB)
 #define GB          UINT64_C (1000000000)
 #define WARN_QCOW2  (50 * GB)
-
-static int
-ok (struct finding_of_rule *f)
-{
-  f->result = RESULT_OK;
-  return 0;
-}
-
-static int
-na (struct finding_of_rule *f, const char *why)
-{
-  f->result = RESULT_NA;
-  buf_puts (&f->value, "n/a");
-  buf_puts (&f->reason, why);
-  return 0;
-}
-
-static int fail (struct finding_of_rule *f, const char *fmt, ...)
-    printf_like (2, 3);
-
-static int
-fail (struct finding_of_rule *f, const char *fmt, ...)
-{
-  char text[1024];
-  va_list ap;
-
-  va_start (ap, fmt);
-  vsnprintf (text, sizeof text, fmt, ap);
-  va_end (ap);
-  f->result = RESULT_FAIL;
-  buf_puts (&f->reason, text);
-  return 0;
-}
-
-static int
-unknown (struct finding_of_rule *f, const char *why)
-{
-  f->result = RESULT_UNKNOWN;
-  buf_puts (&f->reason, why ? why : "could not be determined");
-  return 0;
-}
-
-/* For a fact that says yes, no or nothing: the value WANTED is ok.  Returns
- * 1 when the fact says otherwise and the caller is to explain. */
-static int
-by_fact (struct finding_of_rule *f, const struct fact *fact,
-         const char *wanted)
-{
-  buf_puts (&f->value, fact->value ? fact->value : "unknown");
-  if (!fact_known (fact))
-    return unknown (f, fact->reason);
-  if (fact_is (fact, wanted))
-    return ok (f);
-  return 1;
-}
 
 /* --- the container --------------------------------------------------- */
 
@@ -80,7 +25,7 @@ static int
 judge_url (struct image *img unused_arg, struct finding_of_rule *f,
            struct err *e unused_arg)
 {
-  return na (f, "a local file has no URL");
+  return finding_na (f, "a local file has no URL");
 }
 
 static int
@@ -93,13 +38,13 @@ judge_format (struct image *img, struct finding_of_rule *f,
   buf_puts (&f->value, format);
   for (size_t i = 0; i < ARRAY_SIZE (formats); i++)
     if (!strcmp (format, formats[i]))
-      return ok (f);
+      return finding_ok (f);
   buf_printf (&f->remedy, "qemu-img convert -O qcow2 '%s' disk.qcow2",
               image_path (img));
-  return fail (f,
-               "The format %s is not among raw, qcow2, vhd and vmdk."
-               " Convert it.",
-               format);
+  return finding_fail (f,
+                       "The format %s is not among raw, qcow2, vhd and vmdk."
+                       " Convert it.",
+                       format);
 }
 
 static int
@@ -110,14 +55,15 @@ judge_virtual_size (struct image *img, struct finding_of_rule *f,
 
   buf_printf (&f->value, "%" PRIu64, size);
   if (size <= MAX_VIRTUAL)
-    return ok (f);
+    return finding_ok (f);
   buf_puts (&f->remedy,
             "shrink the last filesystem and its partition, then"
             " qemu-img resize --shrink, or use offline instance migration");
-  return fail (f,
-               "The virtual size, %" PRIu64 " bytes, is over the limit of"
-               " 500 GB.",
-               size);
+  return finding_fail (f,
+                       "The virtual size, %" PRIu64
+                       " bytes, is over the limit of"
+                       " 500 GB.",
+                       size);
 }
 
 /* The bound where that is enough, else the exact size, which reads all
@@ -144,15 +90,16 @@ judge_qcow2_size (struct image *img, struct finding_of_rule *f, struct err *e)
     return -1;
   buf_printf (&f->value, "%" PRIu64, size);
   if (size <= MAX_QCOW2)
-    return ok (f);
+    return finding_ok (f);
   buf_puts (&f->remedy,
             "delete what is not needed in the guest and run fstrim -av"
             " there, then qemu-img convert -O qcow2; or use offline instance"
             " migration");
-  return fail (f,
-               "The size as qcow2, %" PRIu64 " bytes, is over the limit of"
-               " 50 GB.",
-               size);
+  return finding_fail (f,
+                       "The size as qcow2, %" PRIu64
+                       " bytes, is over the limit of"
+                       " 50 GB.",
+                       size);
 }
 
 static int
@@ -164,9 +111,10 @@ warn_qcow2_size (struct image *img, struct finding_of_rule *f, struct err *e)
     return -1;
   buf_printf (&f->value, "%" PRIu64, size);
   if (size <= WARN_QCOW2 || size > MAX_QCOW2)
-    return ok (f);
-  return fail (f, "The size as qcow2 lies between 50 * 10^9 and 50 * 2^30"
-                  " bytes: it passes only if the provider's GB is a GiB.");
+    return finding_ok (f);
+  return finding_fail (
+      f, "The size as qcow2 lies between 50 * 10^9 and 50 * 2^30"
+         " bytes: it passes only if the provider's GB is a GiB.");
 }
 
 static int
@@ -177,9 +125,10 @@ warn_virtual_size (struct image *img, struct finding_of_rule *f,
 
   buf_printf (&f->value, "%" PRIu64, size);
   if (size <= 500 * GB || size > MAX_VIRTUAL)
-    return ok (f);
-  return fail (f, "The virtual size lies between 500 * 10^9 and 500 * 2^30"
-                  " bytes: it passes only if the provider's GB is a GiB.");
+    return finding_ok (f);
+  return finding_fail (
+      f, "The virtual size lies between 500 * 10^9 and 500 * 2^30"
+         " bytes: it passes only if the provider's GB is a GiB.");
 }
 
 static void
@@ -203,22 +152,24 @@ judge_self_contained (struct image *img, struct finding_of_rule *f,
   if (i->encrypted) {
     buf_printf (&f->value, "encrypted (%s)", i->encrypted);
     buf_puts (&f->remedy, "qemu-img convert it to an unencrypted qcow2");
-    return fail (f,
-                 "The image is encrypted (%s): the provider cannot read"
-                 " it.",
-                 i->encrypted);
+    return finding_fail (
+        f,
+        "The image is encrypted (%s): the provider cannot read"
+        " it.",
+        i->encrypted);
   }
   if (i->backing_file) {
     needs_other_files (img, f, "backing file");
-    return fail (f,
-                 "The image is an overlay: what it does not hold itself"
-                 " lies in its backing file '%s', which is not uploaded with"
-                 " it.",
-                 i->backing_file);
+    return finding_fail (
+        f,
+        "The image is an overlay: what it does not hold itself"
+        " lies in its backing file '%s', which is not uploaded with"
+        " it.",
+        i->backing_file);
   }
   if (i->extent_files.len) {
     needs_other_files (img, f, "extent files");
-    return fail (
+    return finding_fail (
         f,
         "The data lie in other files, the first of them '%.*s', which"
         " are not uploaded with it.",
@@ -227,13 +178,13 @@ judge_self_contained (struct image *img, struct finding_of_rule *f,
   }
   if (i->data_file) {
     needs_other_files (img, f, "external data file");
-    return fail (f,
-                 "The data lie in another file, '%s', which is not"
-                 " uploaded with it.",
-                 i->data_file);
+    return finding_fail (f,
+                         "The data lie in another file, '%s', which is not"
+                         " uploaded with it.",
+                         i->data_file);
   }
   buf_puts (&f->value, "yes");
-  return ok (f);
+  return finding_ok (f);
 }
 
 static int
@@ -248,19 +199,21 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
   if (!i)
     return -1;
   if (i->encrypted)
-    return na (f, "an encrypted image cannot be looked into");
+    return finding_na (f, "an encrypted image cannot be looked into");
   if (i->corrupt) {
     buf_puts (&f->value, "marked as corrupt");
-    return fail (f, "The image itself says that it is corrupt. Repair it with"
-                    " qemu-img check -r all, or export it again.");
+    return finding_fail (
+        f, "The image itself says that it is corrupt. Repair it with"
+           " qemu-img check -r all, or export it again.");
   }
   damage = image_integrity (img, e);
   if (damage && damage->errors) {
     buf_puts (&f->value, "damaged");
-    return fail (f,
-                 "The container is damaged (integrity/image): %s. Export or"
-                 " upload it again.",
-                 damage->first_error);
+    return finding_fail (
+        f,
+        "The container is damaged (integrity/image): %s. Export or"
+        " upload it again.",
+        damage->first_error);
   }
   if (!damage || !image_allocation (img, e)) {
     /* What this host could not read says nothing of the image, nor what is
@@ -269,7 +222,8 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
         image_disk (img)->env->read_failed)
       return -1;
     buf_puts (&f->value, "damaged");
-    fail (f, "The image is damaged: %s. Export or upload it again.", e->msg);
+    finding_fail (f, "The image is damaged: %s. Export or upload it again.",
+                  e->msg);
     err_clear (e);
     return 0;
   }
@@ -281,22 +235,24 @@ judge_intact (struct image *img, struct finding_of_rule *f, struct err *e)
   if (fs && fs->size != UINT64_MAX &&
       fs->size > volume_block (g->root)->size) {
     buf_puts (&f->value, "cut off");
-    return fail (f,
-                 "The root filesystem has %" PRIu64 " bytes, of which the"
-                 " image lacks the last %" PRIu64 ": it is cut off. Export or"
-                 " upload it again.",
-                 fs->size, fs->size - volume_block (g->root)->size);
+    return finding_fail (
+        f,
+        "The root filesystem has %" PRIu64 " bytes, of which the"
+        " image lacks the last %" PRIu64 ": it is cut off. Export or"
+        " upload it again.",
+        fs->size, fs->size - volume_block (g->root)->size);
   }
   if (g->root && !fs)
     return -1; /* nobody knows how far it reaches */
   for (size_t k = 0; k < t->n_partitions; k++)
     if (t->partitions[k].beyond_end) {
       buf_puts (&f->value, "cut off?");
-      return unknown (f, "A partition reaches beyond the end of the disk: the"
-                         " image may be cut off.");
+      return finding_unknown (
+          f, "A partition reaches beyond the end of the disk: the"
+             " image may be cut off.");
     }
   buf_puts (&f->value, "no damage met");
-  return ok (f);
+  return finding_ok (f);
 }
 
 /* --- the disk -------------------------------------------------------- */
@@ -312,13 +268,13 @@ judge_partition_table (struct image *img, struct finding_of_rule *f,
     return -1;
   buf_puts (&f->value, t->type);
   if (strcmp (t->type, "none") && strcmp (t->type, "unpartitioned"))
-    return ok (f);
+    return finding_ok (f);
   contents = image_contents (img, e);
   if (!contents)
     return -1;
   buf_puts (&f->remedy, "make the image again, of the whole disk (/dev/sda)"
                         " and not of one partition (/dev/sda1)");
-  return fail (
+  return finding_fail (
       f,
       "There is no partition table (what is there: %s): the image"
       " is incomplete. Was the start of the disk with its boot record"
@@ -353,9 +309,10 @@ explain_no_root (struct image *img, struct finding_of_rule *f, struct err *e)
   for (size_t i = 0; i < ARRAY_SIZE (wrong_files); i++)
     if (fact_is (contents, wrong_files[i].contents)) {
       buf_puts (&f->remedy, wrong_files[i].remedy);
-      return fail (f, "There is no root filesystem: this is %s: %s.",
-                   wrong_files[i].noun,
-                   contents->reason ? contents->reason : "of no known kind");
+      return finding_fail (f, "There is no root filesystem: this is %s: %s.",
+                           wrong_files[i].noun,
+                           contents->reason ? contents->reason
+                                            : "of no known kind");
     }
   buf_puts (&f->remedy, "upload the system disk");
   for (size_t i = 0; i < n; i++) {
@@ -367,10 +324,11 @@ explain_no_root (struct image *img, struct finding_of_rule *f, struct err *e)
          fact_is (role, "var");
   }
   if (boot)
-    return fail (f, "There is no root filesystem: this is the image of a"
-                    " boot partition.");
-  return fail (f, "There is no root filesystem: this is %s.",
-               fs ? "a data disk" : "a disk without any filesystem");
+    return finding_fail (f,
+                         "There is no root filesystem: this is the image of a"
+                         " boot partition.");
+  return finding_fail (f, "There is no root filesystem: this is %s.",
+                       fs ? "a data disk" : "a disk without any filesystem");
 }
 
 static int
@@ -385,7 +343,7 @@ judge_root (struct image *img, struct finding_of_rule *f, struct err *e)
                        : g->family.value ? "none"
                                          : "unknown");
   if (g->root)
-    return ok (f);
+    return finding_ok (f);
   if (g->family.value)
     return explain_no_root (img, f, e);
   /* No system was ever installed on an installation medium, whether or not
@@ -393,8 +351,9 @@ judge_root (struct image *img, struct finding_of_rule *f, struct err *e)
   contents = image_contents (img, e);
   if (!contents)
     return -1;
-  return fact_is (contents, "installer") ? explain_no_root (img, f, e)
-                                         : unknown (f, g->family.reason);
+  return fact_is (contents, "installer")
+             ? explain_no_root (img, f, e)
+             : finding_unknown (f, g->family.reason);
 }
 
 static int
@@ -406,9 +365,10 @@ warn_gpt (struct image *img, struct finding_of_rule *f, struct err *e)
     return -1;
   buf_puts (&f->value, t->type);
   if (strcmp (t->type, "gpt"))
-    return ok (f);
-  return fail (f, "The partition table is GPT: the pages on preparing an"
-                  " image ask for MBR, and later versions refuse GPT.");
+    return finding_ok (f);
+  return finding_fail (f,
+                       "The partition table is GPT: the pages on preparing an"
+                       " image ask for MBR, and later versions refuse GPT.");
 }
 
 /* --- the guest ------------------------------------------------------- */
@@ -433,8 +393,17 @@ judge_virtio (struct image *img, struct finding_of_rule *f, struct err *e)
   os = b ? image_os (img, e) : NULL;
   if (!os)
     return -1;
-  if ((r = by_fact (f, &v->has, "yes")) != 1)
+  if ((r = finding_by_fact (f, &v->has, "yes")) != 1)
     return r;
+  if (fact_is (&os->id, "windows")) {
+    buf_puts (&f->remedy,
+              "in the guest: install virtio-win (viostor and netkvm), and"
+              " start it once with a virtio disk attached");
+    return finding_fail (f,
+                         "Windows would not find its disk or network card:"
+                         " %s. Install the virtio drivers.",
+                         v->has.reason ? v->has.reason : "no virtio driver");
+  }
   kernel = b->default_kernel.value ? b->default_kernel.value : "$(uname -r)";
   if (has_tool (os, "deb"))
     buf_printf (&f->remedy,
@@ -446,10 +415,11 @@ judge_virtio (struct image *img, struct finding_of_rule *f, struct err *e)
                 "dracut -f --add-drivers 'virtio_blk virtio_pci"
                 " virtio_net' /boot/initramfs-%s.img %s",
                 kernel, kernel);
-  return fail (f,
-               "The guest would not find its disk or network card: %s."
-               " Rebuild the initramfs with virtio in it.",
-               v->has.reason ? v->has.reason : "no virtio driver");
+  return finding_fail (
+      f,
+      "The guest would not find its disk or network card: %s."
+      " Rebuild the initramfs with virtio in it.",
+      v->has.reason ? v->has.reason : "no virtio driver");
 }
 
 static int
@@ -463,19 +433,29 @@ judge_cloud_init (struct image *img, struct finding_of_rule *f, struct err *e)
   os = c ? image_os (img, e) : NULL;
   if (!os)
     return -1;
-  if ((r = by_fact (f, &c->installed, "yes")) != 1)
+  if ((r = finding_by_fact (f, &c->installed, "yes")) != 1)
     return r;
+  if (fact_is (&os->id, "windows")) {
+    buf_puts (&f->remedy, "in the guest: install cloudbase-init, with"
+                          " ConfigDriveService as its metadata service");
+    return finding_fail (f,
+                         "cloudbase-init is not installed%s%s. Install it,"
+                         " or import with force.",
+                         c->installed.reason ? ": " : "",
+                         c->installed.reason ? c->installed.reason : "");
+  }
   buf_puts (&f->remedy,
             has_tool (os, "deb") ? "apt-get install cloud-init"
             : fact_is (&os->id, "sles") ||
                     (os->id.value && strstr (os->id.value, "suse"))
                 ? "zypper install cloud-init"
                 : "yum install cloud-init");
-  return fail (f,
-               "cloud-init is not installed%s%s. Install it, or import"
-               " with force.",
-               c->installed.reason ? ": " : "",
-               c->installed.reason ? c->installed.reason : "");
+  return finding_fail (
+      f,
+      "cloud-init is not installed%s%s. Install it, or import"
+      " with force.",
+      c->installed.reason ? ": " : "",
+      c->installed.reason ? c->installed.reason : "");
 }
 
 /* UEFI alone is refused; where BIOS finds code to start, it is not alone. */
@@ -492,11 +472,12 @@ judge_firmware (struct image *img, struct finding_of_rule *f, struct err *e)
                        : b->esp             ? "uefi"
                                             : "none");
   if (b->boot_code || !b->esp)
-    return ok (f);
+    return finding_ok (f);
   if (b->boot_code_unknown)
-    return unknown (f, b->boot_code_unknown);
-  return fail (f, "The disk boots by UEFI only; the instance starts by"
-                  " BIOS.");
+    return finding_unknown (f, b->boot_code_unknown);
+  return finding_fail (f,
+                       "The disk boots by UEFI only; the instance starts by"
+                       " BIOS.");
 }
 
 static int
@@ -511,11 +492,12 @@ warn_boot_code (struct image *img, struct finding_of_rule *f, struct err *e)
                        : b->boot_code       ? "yes"
                                             : "no");
   if (b->boot_code_unknown)
-    return unknown (f, b->boot_code_unknown);
+    return finding_unknown (f, b->boot_code_unknown);
   if (b->boot_code || b->esp)
-    return ok (f);
-  return fail (f, "The first sector of the disk holds no boot code: a BIOS"
-                  " cannot start it.");
+    return finding_ok (f);
+  return finding_fail (
+      f, "The first sector of the disk holds no boot code: a BIOS"
+         " cannot start it.");
 }
 
 static int
@@ -532,14 +514,15 @@ warn_distribution (struct image *img, struct finding_of_rule *f,
     return -1;
   buf_puts (&f->value, os->id.value ? os->id.value : "unknown");
   if (!fact_known (&os->id))
-    return unknown (f, os->id.reason);
+    return finding_unknown (f, os->id.reason);
   for (size_t i = 0; i < ARRAY_SIZE (listed); i++)
     if (!strncmp (os->id.value, listed[i], strlen (listed[i])))
-      return ok (f);
-  return fail (f,
-               "The distribution '%s' is not among those that are listed"
-               " (CentOS, Ubuntu, Debian, CoreOS, openSUSE, SUSE).",
-               os->id.value);
+      return finding_ok (f);
+  return finding_fail (
+      f,
+      "The distribution '%s' is not among those that are listed"
+      " (CentOS, Ubuntu, Debian, CoreOS, openSUSE, SUSE).",
+      os->id.value);
 }
 
 static int
@@ -554,14 +537,15 @@ warn_native_kernel (struct image *img, struct finding_of_rule *f,
     return -1;
   if (!b->chosen) {
     buf_puts (&f->value, "unknown");
-    return unknown (f, b->default_kernel.reason);
+    return finding_unknown (f, b->default_kernel.reason);
   }
-  if ((r = by_fact (f, &b->chosen->native, "yes")) != 1)
+  if ((r = finding_by_fact (f, &b->chosen->native, "yes")) != 1)
     return r;
-  return fail (f,
-               "The kernel %s is not of the distribution's own packages;"
-               " a modified kernel may fail to import.",
-               b->chosen->version);
+  return finding_fail (
+      f,
+      "The kernel %s is not of the distribution's own packages;"
+      " a modified kernel may fail to import.",
+      b->chosen->version);
 }
 
 /* 1: cloud-init is installed, and F is still to be judged. */
@@ -571,9 +555,9 @@ by_installed (const struct cloud_init *c, struct finding_of_rule *f)
   if (fact_is (&c->installed, "yes"))
     return 1;
   if (fact_known (&c->installed))
-    return na (f, "cloud-init is not installed");
+    return finding_na (f, "cloud-init is not installed");
   buf_puts (&f->value, "unknown");
-  return unknown (f, c->installed.reason);
+  return finding_unknown (f, c->installed.reason);
 }
 
 static int
@@ -588,10 +572,12 @@ warn_cloud_init_off (struct image *img, struct finding_of_rule *f,
     return -1;
   if ((r = by_installed (c, f)) != 1)
     return r;
-  if ((r = by_fact (f, &c->enabled, "yes")) != 1)
+  if ((r = finding_by_fact (f, &c->enabled, "yes")) != 1)
     return r;
-  return fail (f, "cloud-init is installed and would not run: %s.",
-               c->disabled_by.value ? c->disabled_by.value : "disabled");
+  return finding_fail (f, "%s is installed and would not run: %s.",
+                       c->flavour.value ? c->flavour.value : "cloud-init",
+                       c->disabled_by.value ? c->disabled_by.value
+                                            : "disabled");
 }
 
 static int
@@ -607,13 +593,15 @@ warn_datasource (struct image *img, struct finding_of_rule *f, struct err *e)
     return r;
   if (!fact_known (&c->datasources)) {
     buf_puts (&f->value, "unknown");
-    return unknown (f, c->datasources.reason);
+    return finding_unknown (f, c->datasources.reason);
   }
   buf_puts (&f->value, c->datasources.value);
   if (!*c->datasources.value || strstr (c->datasources.value, "ConfigDrive"))
-    return ok (f);
-  return fail (f, "cloud-init's datasource_list does not have ConfigDrive,"
-                  " which the provider serves.");
+    return finding_ok (f);
+  return finding_fail (f,
+                       "%s does not have ConfigDrive among its data sources,"
+                       " which is what the provider serves.",
+                       c->flavour.value ? c->flavour.value : "cloud-init");
 }
 
 #define DEFINE_OBSTACLE(function, member, text)                              \
@@ -626,9 +614,9 @@ warn_datasource (struct image *img, struct finding_of_rule *f, struct err *e)
     o = image_obstacles (img, e);                                            \
     if (!o)                                                                  \
       return -1;                                                             \
-    if ((r = by_fact (f, &o->member, "no")) != 1)                            \
+    if ((r = finding_by_fact (f, &o->member, "no")) != 1)                    \
       return r;                                                              \
-    return fail (f, "%s", text);                                             \
+    return finding_fail (f, "%s", text);                                     \
   }
 
 DEFINE_OBSTACLE (warn_device_names, root_by_device_name,
@@ -680,12 +668,13 @@ warn_conflicts (struct image *img, struct finding_of_rule *f, struct err *e)
   os = image_os (img, e);
   if (!os)
     return -1;
-  if ((r = by_fact (f, &os->conflicts, "")) != 1)
+  if ((r = finding_by_fact (f, &os->conflicts, "")) != 1)
     return r;
-  return fail (f,
-               "Tools of another virtualisation are installed (%s): remove"
-               " them.",
-               os->conflicts.value);
+  return finding_fail (
+      f,
+      "Tools of another virtualisation are installed (%s): remove"
+      " them.",
+      os->conflicts.value);
 }
 
 /* --- the table ------------------------------------------------------- */
@@ -701,12 +690,18 @@ static const char *const codes[] = { "InvalidUrl",
 
 #define DISK_RULE(name, limit, code, source, judge)                          \
   {                                                                          \
-    name, limit, code, source, false, judge                                  \
+    name, limit, code, source, false, NULL, judge                            \
   }
 #define GUEST_RULE(name, limit, code, source, judge)                         \
   {                                                                          \
-    name, limit, code, source, true, judge                                   \
+    name, limit, code, source, true, NULL, judge                             \
   }
+#define FAMILY_RULE(family, name, limit, code, source, judge)                \
+  {                                                                          \
+    name, limit, code, source, true, family, judge                           \
+  }
+#define LINUX_RULE(...)   FAMILY_RULE ("linux", __VA_ARGS__)
+#define WINDOWS_RULE(...) FAMILY_RULE ("windows", __VA_ARGS__)
 
 static const struct rule rules[] = {
   DISK_RULE ("url", "a COS object that can be read", "InvalidUrl", "213/4945",
@@ -729,7 +724,17 @@ static const struct rule rules[] = {
              "InternalError", "213/4945", judge_self_contained),
   DISK_RULE ("intact", "can be read", "InternalError", "213/4945",
              judge_intact),
-  GUEST_RULE ("boot-firmware", "BIOS", "none", "213/17814", judge_firmware),
+  LINUX_RULE ("boot-firmware", "BIOS", "none", "213/17814", judge_firmware),
+  WINDOWS_RULE ("windows-edition", "Server 2008, 2012 or 2016", "none",
+                "213/4945", judge_windows_edition),
+  WINDOWS_RULE ("windows-partition-table", "MBR", "none", "213/4945",
+                judge_windows_table),
+  WINDOWS_RULE ("windows-disk", "basic", "none", "213/4945",
+                judge_windows_disk),
+  WINDOWS_RULE ("windows-filesystem", "NTFS", "none", "213/4945",
+                judge_windows_filesystem),
+  WINDOWS_RULE ("windows-boot", "BIOS (winload.exe)", "none", "213/17815",
+                judge_windows_firmware),
   DISK_RULE ("virtual-size-gb", "at most 500000000000 bytes", NULL,
              "213/4945", warn_virtual_size),
   DISK_RULE ("qcow2-size-gb", "at most 50000000000 bytes", NULL, "213/4945",
@@ -737,20 +742,26 @@ static const struct rule rules[] = {
   DISK_RULE ("mbr", "MBR", NULL, "213/17814", warn_gpt),
   GUEST_RULE ("boot-code", "in the first sector", NULL, "213/17814",
               warn_boot_code),
-  GUEST_RULE ("distribution", "CentOS Ubuntu Debian CoreOS openSUSE SUSE",
+  LINUX_RULE ("distribution", "CentOS Ubuntu Debian CoreOS openSUSE SUSE",
               NULL, "213/4945", warn_distribution),
-  GUEST_RULE ("native-kernel", "yes", NULL, "213/4945", warn_native_kernel),
+  LINUX_RULE ("native-kernel", "yes", NULL, "213/4945", warn_native_kernel),
   GUEST_RULE ("cloud-init-enabled", "yes", NULL, "213/12587",
               warn_cloud_init_off),
   GUEST_RULE ("cloud-init-datasource", "ConfigDrive", NULL, "213/12587",
               warn_datasource),
-  GUEST_RULE ("device-names", "UUID", NULL, "213/17814", warn_device_names),
-  GUEST_RULE ("other-disks", "none in fstab", NULL, "213/17814",
+  LINUX_RULE ("device-names", "UUID", NULL, "213/17814", warn_device_names),
+  LINUX_RULE ("other-disks", "none in fstab", NULL, "213/17814",
               warn_other_disks),
-  GUEST_RULE ("shadow", "normal permissions", NULL, "213/17814", warn_shadow),
-  GUEST_RULE ("first-boot", "cloud-init has not run", NULL, "213/12587",
+  LINUX_RULE ("shadow", "normal permissions", NULL, "213/17814", warn_shadow),
+  LINUX_RULE ("first-boot", "cloud-init has not run", NULL, "213/12587",
               warn_has_run),
   GUEST_RULE ("root-intact", "no damage", NULL, "213/4945", warn_damage),
+  WINDOWS_RULE ("windows-connection", "Local Area Connection", NULL,
+                "213/17815", warn_windows_connection),
+  WINDOWS_RULE ("windows-hibernated", "no", NULL, "213/17815",
+                warn_windows_hibernated),
+  WINDOWS_RULE ("windows-activation", "a licence of one's own", NULL,
+                "213/4945", note_windows_activation),
   GUEST_RULE ("conflicts", "no tools of other hypervisors", NULL, "213/17814",
               warn_conflicts),
   { .name = NULL },

@@ -30,6 +30,14 @@ SHOW_OS (show_hostname, hostname, show_fact)
 SHOW_OS (show_init, init, show_fact)
 SHOW_OS (show_packages_format, packages_format, show_fact)
 SHOW_OS (show_conflicts, conflicts, show_fact_lines)
+SHOW_OS (show_edition, edition, show_fact)
+SHOW_OS (show_build, build, show_fact)
+SHOW_OS (show_service_pack, service_pack, show_fact)
+SHOW_OS (show_ubr, ubr, show_fact)
+SHOW_OS (show_system_root, system_root, show_fact)
+SHOW_OS (show_control_set, control_set, show_fact)
+SHOW_OS (show_hibernated, hibernated, show_fact)
+SHOW_OS (show_connections, connections, show_fact_lines)
 
 static int
 show_packages (struct node *n, struct finding *f, struct err *e)
@@ -59,6 +67,8 @@ static const struct node_def network_rows[] = {
   TEXT_ROW ("eth0", show_eth0, "would that card be called eth0: yes or no"),
   TEXT_ROW ("ipv6", show_ipv6,
             "does the configuration count on IPv6: yes or no"),
+  LIST_ROW ("connections", show_connections,
+            "names of Windows's connections to network cards"),
   END_ROWS,
 };
 
@@ -219,12 +229,58 @@ list_kernels (struct node *n, struct err *e)
   return 0;
 }
 
+/* --- os/services/<driver>/ ------------------------------------------- */
+
+#define SHOW_SERVICE(function, member)                                       \
+  static int function (struct node *n, struct finding *f, struct err *e)     \
+  {                                                                          \
+    const struct os *os = image_os (node_image (n), e);                      \
+    return os && n->index < os->n_services                                   \
+               ? show_fact (f, &os->services[n->index].member, e)            \
+               : -1;                                                         \
+  }
+SHOW_SERVICE (show_service_start, start)
+SHOW_SERVICE (show_service_override, start_override)
+SHOW_SERVICE (show_service_image, image_path)
+SHOW_SERVICE (show_service_type, type)
+
+static const struct node_def service_rows[] = {
+  TEXT_ROW ("start", show_service_start,
+            "0: at boot, 1: system, 2: automatic, 3: on demand, 4: disabled"),
+  TEXT_ROW ("start_override", show_service_override,
+            "what its StartOverride key says of hardware profile 0"),
+  TEXT_ROW ("image_path", show_service_image, "its program, as registered"),
+  TEXT_ROW ("type", show_service_type, "1: driver, 16: program of its own"),
+  END_ROWS,
+};
+
+static const struct node_def service_dirs[] = {
+  DIR_ROW ("<driver>", service_rows, "one driver or service"),
+  END_ROWS,
+};
+
+static int
+list_services (struct node *n, struct err *e)
+{
+  const struct os *os = image_os (node_image (n), e);
+
+  if (!os)
+    return -1;
+  if (os->services_unknown)
+    return err_set (e, EIO, "%s", os->services_unknown);
+  for (size_t i = 0; i < os->n_services; i++)
+    if (node_add (n, os->services[i].name, service_dirs, i, e) == -1)
+      return -1;
+  return 0;
+}
+
 const struct node_def os_rows[] = {
   TEXT_ROW ("family", show_family, "linux, windows, none or unknown"),
   TEXT_ROW ("id", show_id, "os-release ID"),
   TEXT_ROW ("name", show_name, "name for people"),
   TEXT_ROW ("version", show_version, "version of the distribution"),
-  TEXT_ROW ("variant", show_variant, "variant or edition"),
+  TEXT_ROW ("variant", show_variant,
+            "variant; Windows: Server, Server Core or Client"),
   TEXT_ROW ("arch", show_arch, "x86_64, i386, aarch64, ..."),
   TEXT_ROW ("hostname", show_hostname, "host name"),
   TEXT_ROW ("root_filesystem", show_root_filesystem,
@@ -243,6 +299,18 @@ const struct node_def os_rows[] = {
   LIST_ROW ("packages", show_packages,
             "installed packages: name, version, architecture; tab-separated"),
   DIR_ROW ("network", network_rows, "network configuration"),
+  TEXT_ROW ("edition", show_edition, "Windows: ServerStandard, ..."),
+  TEXT_ROW ("build", show_build, "Windows: number of the build"),
+  TEXT_ROW ("service_pack", show_service_pack,
+            "Windows: name of the service pack"),
+  TEXT_ROW ("ubr", show_ubr, "Windows: revision of the build"),
+  TEXT_ROW ("system_root", show_system_root,
+            "Windows: its directory, as a path below root/"),
+  TEXT_ROW ("control_set", show_control_set, "Windows: ControlSet001, ..."),
+  TEXT_ROW ("hibernated", show_hibernated,
+            "Windows: does hiberfil.sys hold a saved system: yes or no"),
+  COMPUTED_ROW ("services", list_services, service_dirs,
+                "Windows: the drivers and services that matter to a move"),
   LIST_ROW ("conflicts", show_conflicts,
             "tools of other virtualisations that were found"),
   LIST_ROW ("others", show_others, "further operating systems, one a line"),
@@ -309,7 +377,7 @@ SHOW_CLOUD (show_config_files, config_files, show_fact_lines)
 const struct node_def cloud_init_rows[] = {
   TEXT_ROW ("installed", show_installed,
             "yes, no or unknown: program, Python package and configuration"),
-  TEXT_ROW ("flavour", show_flavour, "cloud-init or none"),
+  TEXT_ROW ("flavour", show_flavour, "cloud-init, cloudbase-init or none"),
   TEXT_ROW ("version", show_cloud_version, "version of cloud-init"),
   TEXT_ROW ("installed_as", show_installed_as, "package or source"),
   TEXT_ROW ("enabled", show_enabled, "would it be started: yes or no"),

@@ -1,0 +1,235 @@
+/* xrayfs: how a Windows starts: the boot configuration data
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A BCD store is a hive.  BIOS starts the active partition, whose bootmgr
+ * reads \Boot\BCD there; UEFI starts bootmgfw.efi of the EFI system
+ * partition, with \EFI\Microsoft\Boot\BCD.  The default entry's loader says
+ * which of the two the store is for: winload.exe or winload.efi.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "inspect/windows.h"
+
+#define BOOTMGR "{9dea862c-5cdd-4e70-acc1-f32b344d4795}"
+/* Elements: the default entry; an entry's program. */
+#define DEFAULT_OBJECT   "23000003"
+#define APPLICATION_PATH "12000002"
+#define TYPE_OS_LOADER   0x10200003
+
+/* What one kind of firmware finds. */
+enum start { CANNOT, CAN, NOT_KNOWN };
+
+/* --- one store ------------------------------------------------------- */
+
+static int
+element (struct hive *h, const char *object, const char *name,
+         struct buf *ret, struct err *e)
+{
+  CLEANUP_FREE char *path = NULL;
+  hive_key key;
+
+  if (asprintf (&path, "Objects\\%s\\Elements\\%s", object, name) == -1) {
+    path = NULL;
+    return err_set (e, ENOMEM, "out of memory");
+  }
+  if (hive_find (h, hive_root (h), path, &key, e) == -1)
+    return -1;
+  return hive_text (h, key, "Element", ret, e);
+}
+
+struct loaders {
+  struct hive *h;
+  struct buf *path;
+  bool differ;
+};
+
+static int
+take_loader (void *arg, const char *name, size_t len unused_arg, hive_key key,
+             struct err *e)
+{
+  CLEANUP_BUF struct buf path = { 0 };
+  struct loaders *l = arg;
+  uint64_t type = 0;
+
+  if (hive_find (l->h, key, "Description", &key, e) == -1 ||
+      hive_number (l->h, key, "Type", &type, e) == -1 ||
+      type != TYPE_OS_LOADER ||
+      element (l->h, name, APPLICATION_PATH, &path, e) == -1) {
+    if (e->code && !err_is_absent (e) && e->code != EINVAL)
+      return -1;
+    err_clear (e);
+    return 0;
+  }
+  l->differ = l->differ || (l->path->len &&
+                            strcasecmp (buf_str (l->path), buf_str (&path)));
+  buf_reset (l->path);
+  buf_puts (l->path, buf_str (&path));
+  return 0;
+}
+
+/* The program of the default entry; of a store that names none, the one that
+ * all entries have.  Errors: ENOENT. */
+static int
+default_loader (struct hive *h, struct buf *ret, struct err *e)
+{
+  CLEANUP_BUF struct buf object = { 0 };
+  struct loaders l = { h, ret, false };
+  hive_key objects;
+
+  if (element (h, BOOTMGR, DEFAULT_OBJECT, &object, e) == 0)
+    return element (h, buf_str (&object), APPLICATION_PATH, ret, e);
+  if (!err_is_absent (e))
+    return -1;
+  err_clear (e);
+  if (hive_find (h, hive_root (h), "Objects", &objects, e) == -1 ||
+      hive_each_key (h, objects, take_loader, &l, e) == -1)
+    return -1;
+  if (l.differ)
+    return err_set (e, EIO, "it has several entries and no default");
+  return ret->len ? 0 : err_set (e, ENOENT, "it has no entry of a Windows");
+}
+
+static bool
+ends_with (const char *s, const char *suffix)
+{
+  size_t a = strlen (s), b = strlen (suffix);
+
+  return a >= b && !strcasecmp (s + a - b, suffix);
+}
+
+/* Does the store PATH start a Windows by a program that ends with SUFFIX? */
+static int
+look_into_store (const struct vfs *v, const char *label, const char *path,
+                 const char *suffix, struct fact *f, enum start *ret,
+                 struct err *e)
+{
+  CLEANUP_WINDOWS_HIVE struct windows_hive h = { 0 };
+  CLEANUP_BUF struct buf loader = { 0 };
+
+  if (windows_hive_open (v, path, &h, e) == -1 ||
+      default_loader (h.hive, &loader, e) == -1)
+    return -1;
+  fact_evidence (f, "%s: %s: the default entry starts %s", label, path,
+                 buf_str (&loader));
+  if (ends_with (buf_str (&loader), suffix))
+    *ret = CAN;
+  return 0;
+}
+
+/* --- the two kinds --------------------------------------------------- */
+
+static bool
+is_esp (const struct partition *p)
+{
+  return p && p->type_name && strstr (p->type_name, "EFI");
+}
+
+/* *RET stays as it is where VOL has no store. */
+static int
+look_at_volume (struct volume *vol, const char *path, const char *suffix,
+                struct fact *f, enum start *ret, struct err *why,
+                struct err *e)
+{
+  CLEANUP_FREE struct vfs *v = malloc (sizeof *v);
+  struct fs *fs;
+
+  if (!v)
+    return err_set (e, ENOMEM, "out of memory");
+  fs = volume_readable (vol, e) ? volume_fs (vol, e) : NULL;
+  if (fs) {
+    vfs_init (v, fs);
+    if (look_into_store (v, vol->label, path, suffix, f, ret, e) == 0)
+      return 0;
+    err_in (e, "%s", vol->label);
+  }
+  if (err_is_transient (e))
+    return -1;
+  fact_evidence (f, "%s", e->code ? e->msg : vol->label);
+  if (e->code && !err_is_absent (e) && *ret != CAN) {
+    *ret = NOT_KNOWN;
+    *why = *e;
+  }
+  err_clear (e);
+  return 0;
+}
+
+/* Windows before Vista: ntldr instead of bootmgr. */
+static int
+has_ntldr (struct volume *vol, struct fact *f, enum start *ret, struct err *e)
+{
+  CLEANUP_FREE struct vfs *v = malloc (sizeof *v);
+  struct fs *fs;
+  int r;
+
+  if (!v)
+    return err_set (e, ENOMEM, "out of memory");
+  fs = volume_fs (vol, e);
+  if (!fs) {
+    err_clear (e); /* was said by look_at_volume */
+    return 0;
+  }
+  vfs_init (v, fs);
+  r = vfs_exists (v, "/ntldr", e);
+  if (r == 1) {
+    fact_evidence (f, "%s: /ntldr: there", vol->label);
+    *ret = CAN;
+  }
+  return r == -1 ? -1 : 0;
+}
+
+static int
+look_at_all (struct image *img, struct fact *f, enum start *bios,
+             enum start *uefi, struct err *why, struct err *e)
+{
+  bool active = false, mbr = !strcmp (img->table->type, "dos");
+
+  for (size_t i = 0; i < img->n_volumes; i++)
+    active = active || (img->volumes[i]->partition &&
+                        img->volumes[i]->partition->bootable);
+  for (size_t i = 0; i < img->n_volumes; i++) {
+    struct volume *vol = img->volumes[i];
+    const struct partition *p = vol->partition;
+    if (is_esp (p) && look_at_volume (vol, "/EFI/Microsoft/Boot/BCD", ".efi",
+                                      f, uefi, why, e) == -1)
+      return -1;
+    if (!mbr || !p || (active && !p->bootable))
+      continue;
+    if (look_at_volume (vol, "/Boot/BCD", ".exe", f, bios, why, e) == -1 ||
+        (*bios == CANNOT && has_ntldr (vol, f, bios, e) == -1))
+      return -1;
+  }
+  /* A BIOS finds it by the active flag alone; what is in the first sector
+   * may know better. */
+  if (*bios == CAN && !active) {
+    *bios = NOT_KNOWN;
+    err_set (why, EIO,
+             "no partition is marked active, so that it is not"
+             " known whether a BIOS finds the Windows loader");
+  }
+  return 0;
+}
+
+int
+boot_windows_compute (struct image *img, struct boot *b, struct err *e)
+{
+  enum start bios = CANNOT, uefi = CANNOT;
+  struct fact *f = &b->firmware;
+  struct err why = { 0 };
+
+  free (f->reason);
+  f->reason = NULL;
+  if (look_at_all (img, f, &bios, &uefi, &why, e) == -1)
+    return -1;
+  if ((bios == CAN || uefi == CAN) &&
+      fact_set (&b->bootloader, e, "windows") == -1)
+    return -1;
+  if (bios == NOT_KNOWN || uefi == NOT_KNOWN)
+    return fact_unknown (f, e, "%s", why.msg);
+  return fact_set (f, e, "%s",
+                   bios == CAN && uefi == CAN ? "both"
+                   : bios == CAN              ? "bios"
+                   : uefi == CAN              ? "uefi"
+                                              : "none");
+}

@@ -1,0 +1,221 @@
+#!/usr/bin/python3
+# xrayfs: makes the image of a Windows from its description in tests/guests.
+# Usage: make_windows.py OUT.img [LAYOUT] BASE OVERLAY...
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A description is a directory with any of
+#   files         lines: dir PATH | rm PATH | pe MACHINE PATH | text WORD PATH
+#                        | copy FILE PATH | hive FILE.reg PATH
+#                        | unfinished CASE (SYSTEM was being written: the file
+#                          has what the base says, its logs have the rest)
+#   system.reg    merged into /Windows/System32/config/SYSTEM
+#   software.reg  merged into .../SOFTWARE
+# What a later one says overrides an earlier one. Needs root: FUSE mounts.
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
+GUESTS = os.path.join(TESTS, 'guests')
+sys.path.insert(0, os.path.join(TESTS, 'golden'))
+import hive_logs  # noqa: E402
+
+MACHINES = {'i386': 0x14c, 'x86_64': 0x8664, 'aarch64': 0xaa64}
+CONFIG = '/Windows/System32/config'
+MIB = 1 << 20
+SECTOR = 512
+SIZE = 8 * MIB  # of the NTFS
+
+
+def minimal_hive():
+    """A hive of one key, to which hivexregedit adds the others."""
+    bins = bytearray(b'hbin' + struct.pack('<II', 0, 4096) + bytes(20))
+
+    def cell(data):
+        off = len(bins)
+        size = (len(data) + 4 + 7) // 8 * 8
+        bins.extend(struct.pack('<i', -size) + data)
+        bins.extend(bytes(off + size - len(bins)))
+        return off
+
+    nowhere = 0xffffffff
+    # A security descriptor that allows everything: no lists at all.
+    descriptor = struct.pack('<BBHIIII', 1, 0, 0x8000, 0, 0, 0, 0)
+    sk = cell(struct.pack('<2sHIIII', b'sk', 0, 0, 0, 1, len(descriptor))
+              + descriptor)
+    struct.pack_into('<II', bins, sk + 8, sk, sk)
+    root = cell(struct.pack('<2sHQIIIIIIIIIIIIIIIHH', b'nk', 0x2c, 0, 0,
+                            nowhere, 0, 0, nowhere, nowhere, 0, nowhere, sk,
+                            nowhere, 0, 0, 0, 0, 0, 4, 0) + b'root')
+    free = 4096 - len(bins)
+    bins.extend(struct.pack('<i', free) + bytes(free - 4))
+    head = bytearray(4096)
+    struct.pack_into('<4sIIQIIIIIII', head, 0, b'regf', 1, 1, 0, 1, 5, 0, 1,
+                     root, 4096, 1)
+    total = 0
+    for i in range(0, 508, 4):
+        total ^= struct.unpack_from('<I', head, i)[0]
+    struct.pack_into('<I', head, 508, total)
+    return bytes(head + bins)
+
+
+def with_parents(text):
+    """hivexregedit makes no parents: says each of them before its child."""
+    seen, out = set(), []
+    for line in text.splitlines():
+        if line.startswith('[\\') and line.endswith(']'):
+            parts = line[2:-1].split('\\')
+            out.append('')
+            for n in range(1, len(parts)):
+                parent = '\\'.join(parts[:n])
+                if parent not in seen:
+                    seen.add(parent)
+                    out.append('[\\%s]\n' % parent)
+            seen.add('\\'.join(parts))
+        out.append(line)
+    return '\n'.join(out) + '\n'
+
+
+hives = {}  # by the texts they are made of
+
+
+def make_hive(regs):
+    key = tuple(regs)
+    if key not in hives:
+        with tempfile.TemporaryDirectory() as tmp:
+            hive = os.path.join(tmp, 'hive')
+            with open(hive, 'wb') as f:
+                f.write(minimal_hive())
+            for i, text in enumerate(regs):
+                reg = os.path.join(tmp, 'reg%d' % i)
+                with open(reg, 'w', encoding='utf-8') as f:
+                    f.write(with_parents(text))
+                subprocess.run(['hivexregedit', '--merge', hive, reg],
+                               check=True)
+            with open(hive, 'rb') as f:
+                hives[key] = f.read()
+    return hives[key]
+
+
+def program(machine):
+    """What a loader looks at first: DOS header, PE signature, machine."""
+    p = bytearray(512)
+    p[0:2] = b'MZ'
+    struct.pack_into('<I', p, 60, 0x80)
+    p[0x80:0x84] = b'PE\0\0'
+    struct.pack_into('<H', p, 0x84, MACHINES[machine])
+    return bytes(p)
+
+
+def read(path):
+    with open(path, encoding='utf-8') as f:
+        return f.read()
+
+
+def describe(names):
+    """The tree: path -> bytes; None: a directory."""
+    tree, regs = {}, {'system': [], 'software': []}
+    unfinished = None
+    for name in names:
+        where = os.path.join(GUESTS, name)
+        for hive, texts in regs.items():
+            reg = os.path.join(where, hive + '.reg')
+            if os.path.exists(reg):
+                texts.append(read(reg))
+        files = os.path.join(where, 'files')
+        for line in read(files).splitlines() if os.path.exists(files) else ():
+            verb, rest = line.split(' ', 1)
+            if verb == 'dir':
+                tree[rest] = None
+            elif verb == 'rm':
+                del tree[rest]
+            elif verb == 'unfinished':
+                unfinished = rest
+            else:
+                arg, path = rest.split(' ', 1)
+                tree[path] = (
+                    program(arg) if verb == 'pe'
+                    else arg.encode() if verb == 'text'
+                    else make_hive([read(os.path.join(GUESTS, arg))])
+                    if verb == 'hive'
+                    else read(os.path.join(GUESTS, arg)).encode())
+    system = make_hive(regs['system'])
+    tree[CONFIG + '/SYSTEM'] = system
+    if unfinished:
+        before = make_hive(regs['system'][:1])
+        for suffix, data in zip(('', '.LOG1', '.LOG2'), hive_logs.make(
+                unfinished, before, before, system)):
+            tree[CONFIG + '/SYSTEM' + suffix] = data
+    tree[CONFIG + '/SOFTWARE'] = make_hive(regs['software'])
+    return tree
+
+
+class Mounted:
+    """An NTFS in a file, mounted by lowntfs-3g, names in any case."""
+
+    def __init__(self, image):
+        self.image = image
+
+    def __enter__(self):
+        self.dir = tempfile.mkdtemp()
+        subprocess.run(['lowntfs-3g', '-o', 'ignore_case', self.image, self.dir],
+                       check=True)
+        return self.dir
+
+    def __exit__(self, *unused):
+        subprocess.run(['umount', self.dir], check=True)
+        os.rmdir(self.dir)
+
+
+def fill(where, tree):
+    for path, data in tree.items():
+        to = where + path
+        os.makedirs(to if data is None else os.path.dirname(to),
+                    exist_ok=True)
+        if data is not None:
+            with open(to, 'wb') as f:
+                f.write(data)
+
+
+LAYOUTS = {
+    'dos': 'label: dos\nlabel-id: 0x34333231\n2048,%d,7,*\n',
+    'inactive': 'label: dos\nlabel-id: 0x34333231\n2048,%d,7\n',
+    'dynamic': 'label: dos\nlabel-id: 0x34333231\n2048,%d,42,*\n',
+    'gpt': 'label: gpt\n2048,%d,EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n',
+}
+
+
+def partition(out, layout):
+    with open(out, 'wb') as f:
+        f.truncate(SIZE + 3 * MIB)
+        # What a BIOS starts, as far as its looks go.
+        f.write(b'\xfa\x33\xc0Missing operating system'.ljust(440, b'\x90'))
+    subprocess.run(['sfdisk', '-q', '--no-reread', '--no-tell-kernel', out],
+                   input=(LAYOUTS[layout] % (SIZE // SECTOR)).encode(),
+                   check=True)
+
+
+def make_image(out, names):
+    """NAMES: a layout, which may be left out, and descriptions."""
+    layout = names[0] if names[0] in LAYOUTS else 'dos'
+    names = names[names[0] in LAYOUTS:]
+    ntfs = out + '.ntfs'
+    with open(ntfs, 'wb') as f:
+        f.truncate(SIZE)
+    subprocess.run(['mkntfs', '-F', '-q', '-Q', '-c', '4096', '-p', '2048', '-H',
+                    '255', '-S', '63', ntfs], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with Mounted(ntfs) as where:
+        fill(where, describe(names))
+    partition(out, layout)
+    with open(ntfs, 'rb') as f, open(out, 'r+b') as to:
+        to.seek(MIB)
+        shutil.copyfileobj(f, to, MIB)
+    os.unlink(ntfs)
+
+
+if __name__ == '__main__':
+    make_image(sys.argv[1], sys.argv[2:])
