@@ -632,6 +632,30 @@ DEFINE_OBSTACLE (warn_has_run, has_run_before,
                  "cloud-init has run before: remove /var/lib/cloud, so that"
                  " it runs again.")
 
+#define DEFINE_NETWORK(function, member, wanted, text)                       \
+  static int function (struct image *img, struct finding_of_rule *f,         \
+                       struct err *e)                                        \
+  {                                                                          \
+    const struct network *n = image_network (img, e);                        \
+    int r;                                                                   \
+                                                                             \
+    if (!n)                                                                  \
+      return -1;                                                             \
+    if ((r = finding_by_fact (f, &n->member, wanted)) != 1)                  \
+      return r;                                                              \
+    return finding_fail (f, "%s%s%s", text, n->member.reason ? ": " : ".",   \
+                         n->member.reason ? n->member.reason : "");          \
+  }
+
+DEFINE_NETWORK (warn_dhcp, dhcp, "yes",
+                "The guest would not ask for its address by DHCP")
+DEFINE_NETWORK (warn_eth0, eth0, "yes",
+                "The network card would not be called eth0, as the"
+                " provider's pages have it")
+DEFINE_NETWORK (warn_ipv6, ipv6, "no",
+                "The network configuration counts on IPv6, which is not"
+                " offered")
+
 /* Damage that an import need not meet: where it would, judge_intact says
  * so. */
 static int
@@ -645,14 +669,14 @@ warn_damage (struct image *img, struct finding_of_rule *f, struct err *e)
     return -1;
   if (!g->root || (!i && e->code == ENOTSUP)) {
     err_clear (e);
-    return na (f, "damage of such a filesystem is not looked for");
+    return finding_na (f, "damage of such a filesystem is not looked for");
   }
   if (!i)
     return -1;
   buf_puts (&f->value, i->errors ? "damaged" : "no damage met");
   if (!i->errors)
-    return ok (f);
-  return fail (
+    return finding_ok (f);
+  return finding_fail (
       f,
       "The root filesystem is damaged: %s. Repair it with fsck in the"
       " guest, and export it again.",
@@ -755,6 +779,9 @@ static const struct rule rules[] = {
   LINUX_RULE ("shadow", "normal permissions", NULL, "213/17814", warn_shadow),
   LINUX_RULE ("first-boot", "cloud-init has not run", NULL, "213/12587",
               warn_has_run),
+  LINUX_RULE ("network-dhcp", "DHCP", NULL, "213/4945", warn_dhcp),
+  LINUX_RULE ("network-eth0", "eth0", NULL, "213/17814", warn_eth0),
+  LINUX_RULE ("network-ipv6", "not needed", NULL, "213/4945", warn_ipv6),
   GUEST_RULE ("root-intact", "no damage", NULL, "213/4945", warn_damage),
   WINDOWS_RULE ("windows-connection", "Local Area Connection", NULL,
                 "213/17815", warn_windows_connection),
