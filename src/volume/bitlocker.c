@@ -114,7 +114,7 @@ add_protectors (struct buf *out, const unsigned char *p, size_t len)
   }
 }
 
-/* Of the header at H, behind which LEAST bytes lie. */
+/* BLOCK is the block header, H the header behind it; LEN bytes from H on. */
 static void
 describe (struct container_info *ret, const unsigned char *block,
           const unsigned char *h, size_t len)

@@ -18,25 +18,23 @@
 #define BINARY_SIZE UINT64_C (4096)
 #define MIN_SIZE    (16 * KiB) /* section 2.2, with the JSON */
 #define MAX_SIZE    (4 * MiB)
+#define MAX_WORD    64
 
+/* Of a text from the image: words are told by blanks, and have an end. */
 static void
 add_word (struct buf *out, const char *before, const char *word)
 {
   buf_printf (out, "%s%s", out->len ? " " : "", before);
-  /* Words are told by blanks. */
-  for (; word && *word; word++)
-    buf_add_line_text (out, *word == ' ' ? "_" : word, 1);
+  for (size_t i = 0; word && word[i] && i < MAX_WORD; i++)
+    buf_add_line_text (out, word[i] == ' ' ? "_" : &word[i], 1);
 }
 
 static void
-add_number (struct buf *out, const char *format, uint64_t number)
+add_number (struct buf *out, const char *before, uint64_t number,
+            const char *behind)
 {
-  char word[48];
-
-  snprintf (word, sizeof word, "%" PRIu64, number);
-  buf_printf (out, "%s", out->len ? " " : "");
-  buf_printf (out, "%.*s%s%s", (int) strcspn (format, "#"), format, word,
-              strchr (format, '#') + 1);
+  buf_printf (out, "%s%s%" PRIu64 "%s", out->len ? " " : "", before, number,
+              behind);
 }
 
 static void
@@ -65,9 +63,9 @@ info1 (struct block *b, const unsigned char *h, struct container_info *ret,
   snprintf (cipher, sizeof cipher, "%s-%s", l.cipher, l.mode);
   ret->size = l.payload < b->size ? b->size - l.payload : 0;
   add_word (&ret->features, "", cipher);
-  add_number (&ret->features, "#-bit", l.key_bytes * UINT64_C (8));
+  add_number (&ret->features, "", l.key_bytes * UINT64_C (8), "-bit");
   add_word (&ret->features, "", l.hash);
-  add_number (&ret->features, "keyslots=#", luks_active_slots (&l));
+  add_number (&ret->features, "keyslots=", luks_active_slots (&l), "");
   snprintf (ret->state, sizeof ret->state, "clean");
   say_hidden (ret, 1, cipher, l.key_bytes * UINT64_C (8));
   return 0;
@@ -225,17 +223,18 @@ info2 (struct block *b, struct container_info *ret, struct err *e)
   else if (off < b->size)
     ret->size = b->size - off;
   add_word (&ret->features, "", cipher);
-  add_number (&ret->features, "#-bit", bytes * 8);
+  add_number (&ret->features, "", bytes * 8, "-bit");
   add_word (&ret->features, "", text_of (member_of (slot, "af"), "hash"));
   add_word (&ret->features,
             "kdf=", text_of (member_of (slot, "kdf"), "type"));
-  add_number (&ret->features, "keyslots=#",
+  add_number (&ret->features, "keyslots=",
               json_object_is_type (slots, json_type_object)
                   ? (uint64_t) json_object_object_length (slots)
-                  : 0);
+                  : 0,
+              "");
   if (number_of (segment, "sector_size") != UINT64_MAX)
-    add_number (&ret->features, "sector=#",
-                number_of (segment, "sector_size"));
+    add_number (&ret->features, "sector=", number_of (segment, "sector_size"),
+                "");
   add_requirements (ret, top);
   say_hidden (ret, 2, cipher, bytes * 8);
   return 0;
