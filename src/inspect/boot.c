@@ -611,11 +611,12 @@ find_default (struct boot *b, const struct vfs *v, struct err *e)
   return r;
 }
 
+/* Of other loaders no entry is read. */
 int
 boot_cmdline (const struct vfs *v, struct fact *ret, struct err *e)
 {
   struct boot b = { 0 };
-  int r = find_default (&b, v, e);
+  int r = from_grub2 (&b, v, e);
 
   if (r >= 0) {
     *ret = b.cmdline;
