@@ -402,7 +402,7 @@ use_rootflags (struct search *s, struct root *r, const char *cmdline,
 }
 
 /* The system that the loader of number I, which is composed, starts: its
- * number, or -1 if that cannot be told.  Errors: transient ones alone. */
+ * number, or -1 if that cannot be told.  Errors: could not look. */
 static int
 ask_loader (struct search *s, size_t i, int *ret, struct err *e)
 {
@@ -428,9 +428,7 @@ ask_loader (struct search *s, size_t i, int *ret, struct err *e)
       fact_evidence (&s->guest->family,
                      "%s: its boot loader starts root=%s, which is %s",
                      s->roots.items[i].volume->label, spec, volume->label);
-      if (use_rootflags (s, &s->roots.items[k], cmdline.value, e) == 0)
-        return 0;
-      return err_is_transient (e) ? -1 : (err_clear (e), 0);
+      return use_rootflags (s, &s->roots.items[k], cmdline.value, e);
     }
   fact_evidence (&s->guest->family,
                  "%s: its boot loader starts root=%s, which is none of the"
@@ -462,7 +460,18 @@ struct answers {
   int starts[MAX_ASKED];
   bool active[MAX_ASKED];
   size_t n;
+  struct err lost; /* code != 0: why one could not be asked, which may have
+                      said something else than the others */
 };
+
+static int
+ask (struct search *s, size_t i, struct answers *a, struct err *e)
+{
+  if (compose_root (s, &s->roots.items[i], e) == -1)
+    return -1;
+  a->active[i] = is_active (s);
+  return ask_loader (s, i, &a->starts[i], e);
+}
 
 static int
 ask_all (struct search *s, struct answers *a, struct err *e)
@@ -470,17 +479,14 @@ ask_all (struct search *s, struct answers *a, struct err *e)
   a->n = MIN (s->roots.len, MAX_ASKED);
   for (size_t i = 0; i < a->n; i++) {
     a->starts[i] = -1;
-    if (compose_root (s, &s->roots.items[i], e) == -1) {
-      if (err_is_transient (e))
-        return -1;
-      fact_evidence (&s->guest->family, "%s: %s",
-                     s->roots.items[i].volume->label, e->msg);
-      err_clear (e);
+    if (ask (s, i, a, e) == 0)
       continue;
-    }
-    a->active[i] = is_active (s);
-    if (ask_loader (s, i, &a->starts[i], e) == -1)
+    if (err_is_transient (e))
       return -1;
+    err_in (e, "%s", s->roots.items[i].volume->label);
+    fact_evidence (&s->guest->family, "%s", e->msg);
+    a->lost = *e;
+    err_clear (e);
   }
   return 0;
 }
@@ -542,7 +548,8 @@ decide (struct search *s, const struct answers *a)
   return (size_t) found;
 }
 
-/* One system has no choice, but its loader may name another subvolume. */
+/* One system has no choice, but its loader may name another subvolume.  If
+ * that cannot be read its fstab must do. */
 static int
 choose_single (struct search *s, struct err *e)
 {
@@ -550,15 +557,22 @@ choose_single (struct search *s, struct err *e)
   uint64_t ino = r->ino;
   int starts;
 
-  if (compose_root (s, r, e) == -1 || ask_loader (s, 0, &starts, e) == -1)
+  if (compose_root (s, r, e) == -1)
     return -1;
+  if (ask_loader (s, 0, &starts, e) == -1) {
+    if (err_is_transient (e))
+      return -1;
+    err_clear (e);
+  }
   return ino == r->ino ? 0 : compose_root (s, r, e);
 }
 
+/* Composes the system that starts; without G->root it could not be told. */
 static int
 choose (struct search *s, bool *ret_windows, struct err *e)
 {
   struct answers a = { 0 };
+  struct guest *g = s->guest;
   size_t chosen;
 
   *ret_windows = s->roots.items[0].windows;
@@ -566,11 +580,18 @@ choose (struct search *s, bool *ret_windows, struct err *e)
     return choose_single (s, e);
   if (ask_all (s, &a, e) == -1)
     return -1;
+  if (a.lost.code) {
+    forget_composed (g);
+    g->root = NULL;
+    return fact_unknown (&g->family, e,
+                         "which of %zu systems starts cannot be told: %s",
+                         s->roots.len, a.lost.msg);
+  }
   chosen = decide (s, &a);
   *ret_windows = s->roots.items[chosen].windows;
   for (size_t i = 0; i < s->roots.len; i++)
     if (i != chosen)
-      buf_printf (&s->guest->others, "%s %s\n",
+      buf_printf (&g->others, "%s %s\n",
                   s->roots.items[i].windows ? "windows" : "linux",
                   s->roots.items[i].volume->name);
   return compose_root (s, &s->roots.items[chosen], e);
@@ -607,5 +628,7 @@ guest_compute (void *arg, struct err *e)
   if (choose (&s, &windows, e) == -1 || buf_check (&g->unread, e) == -1 ||
       buf_check (&g->others, e) == -1)
     return -1;
+  if (!g->root)
+    return 0;
   return fact_set (&g->family, e, windows ? "windows" : "linux");
 }

@@ -106,7 +106,8 @@ void obstacles_free (struct obstacles *o);
 void network_free (struct network *n);
 
 /* The command line of the default entry of the boot loader in V, which need
- * not be that of image_guest; as boot->cmdline. */
+ * not be that of image_guest; as boot->cmdline, and neither known nor unknown
+ * where there is none.  Errors: could not look. */
 int boot_cmdline (const struct vfs *v, struct fact *ret,
                   struct err *e) must_check;
 

@@ -119,6 +119,12 @@ starts - - UUID=dead
 is starts-another "evidence/os/family=~none of the systems here" \
   "evidence/os/family=~cannot be told"
 
+# What cannot be asked may have said something else.
+sed -i "s/UUID=$u3/UUID=dead/" "$tmp/two/etc/fstab"
+starts "UUID=$u1" - "UUID=$u2"
+is cannot-ask os/family=unknown os/id=unknown os/others=unknown \
+  "evidence/os/family=~which of 2 systems starts cannot be told: partition 2: "
+
 # One system that does not exist in its own fstab.
 rm -r "$tmp/two/etc"
 starts - - -
