@@ -31,9 +31,12 @@ detach ()
 fill ()
 {
   python3 - "$mnt" << 'EOF'
-import os, random, sys
+import fcntl, os, random, struct, sys
 os.chdir(sys.argv[1])
 random.seed(4)
+fd = os.open("nocow", os.O_CREAT | os.O_RDWR)
+fcntl.ioctl(fd, 0x40086602, struct.pack("l", 0x00800000))
+os.write(fd, random.randbytes(300000))
 for i, size in enumerate((10, 5000, 70000, 65536, 1000003, 3 << 20)):
     with open("file-%d" % i, "wb") as f:
         f.write(random.randbytes(size))
@@ -119,6 +122,7 @@ cp --sparse=always "$tmp/dev2" "$tmp/old"
 attach 2
 mount -o "device=${loops[1]}" "${loops[0]}" "$mnt"
 echo changed > "$mnt/name-5"
+head -c 200000 /dev/urandom | dd of="$mnt/nocow" conv=notrunc status=none
 rm "$mnt/name-6"
 umount "$mnt"
 detach

@@ -75,22 +75,38 @@ verify (const struct btrfs *b, uint64_t logical, const char *buf, unsigned n,
   return 0;
 }
 
-/* From a copy that is whole. */
+/* Is the copy on a device that was away while others were written? */
+static bool
+is_stale (const struct btrfs *b, uint64_t logical, unsigned copy)
+{
+  struct btrfs_place at = { 0 };
+  struct err ignored;
+
+  return btrfs_locate (b, logical, copy, &at, &ignored) == 0 &&
+         at.device->block && at.device->generation < b->sb.generation;
+}
+
+/* From a copy that is whole.  What is stale comes last: without checksums
+ * nothing else would tell. */
 static int
 read_from_any (struct btrfs *b, uint64_t logical, char *buf, unsigned n,
                const char *csums, struct err *e)
 {
   const struct btrfs_chunk *c = btrfs_chunk_at (b, logical);
-  unsigned copies = c ? btrfs_copies (c->type) : 1;
+  unsigned copies = c ? btrfs_copies (c->type) : 1, copy;
   struct err why;
 
-  for (unsigned i = 0; i < copies; i++) {
+  e->code = 0;
+  for (unsigned i = 0; i < 2 * copies; i++) {
+    copy = i % copies;
+    if (is_stale (b, logical, copy) != (i >= copies))
+      continue;
     err_clear (&why);
-    if (btrfs_read_copy (b, logical, i, buf, (size_t) n * b->sb.sectorsize,
+    if (btrfs_read_copy (b, logical, copy, buf, (size_t) n * b->sb.sectorsize,
                          &why) == 0 &&
         verify (b, logical, buf, n, csums, &why) == 0)
       return 0;
-    if (i == 0 || err_is_transient (&why))
+    if (!e->code || err_is_transient (&why))
       *e = why;
   }
   return -1;
