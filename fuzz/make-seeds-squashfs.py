@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
-"""xrayfs: makes the seeds of fuzz/corpus/squashfs again.
+"""xrayfs: makes the seeds of fuzz/corpus/squashfs and of erofs again.
 SPDX-License-Identifier: GPL-2.0-or-later
 
   fuzz/make-seeds-squashfs.py [DIRECTORY]
 
-Small trees through mksquashfs.  One is not compressed at all, so that the
-fuzzer gets at the metadata."""
+A small tree through mksquashfs and mkfs.erofs.  One squashfs is not
+compressed at all, so that the fuzzer gets at the metadata."""
 
 import os
+import re
+import struct
 import subprocess
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-OUT = sys.argv[1] if len(sys.argv) > 1 else HERE + "/corpus/squashfs"
+OUT = sys.argv[1] if len(sys.argv) > 1 else HERE + "/corpus"
 
 
 def touch(path, data=b""):
@@ -46,18 +48,39 @@ def fill(top):
     os.chdir("/")
 
 
-def seed(name, *options):
+def make_sparse(path):
+    """tests/sparse.h"""
+    with open(path, "rb") as f:
+        data = f.read()
+    out = b"SPRS"
+    for m in re.finditer(rb"[^\0](?:[^\0]|\0{1,15}(?=[^\0]))*", data):
+        out += struct.pack(">IH", m.start(), len(m[0])) + m[0]
+    with open(path, "wb") as f:
+        f.write(out + struct.pack(">IH", len(data) - 1, 1) + data[-1:])
+
+
+def seed(how, name, *options):
+    os.makedirs(OUT + "/" + how, exist_ok=True)
+    to = OUT + "/" + how + "/" + name
     with tempfile.TemporaryDirectory() as tmp:
-        os.mkdir(tmp + "/tree")
-        fill(tmp + "/tree")
-        subprocess.run(["mksquashfs", tmp + "/tree", OUT + "/" + name,
-                        "-noappend", "-b", "4096", "-all-time", "1500000000",
-                        "-mkfs-time", "1500000000", "-nopad", *options],
-                       check=True, stdout=subprocess.DEVNULL)
+        tree = tmp + "/tree"
+        os.mkdir(tree)
+        fill(tree)
+        make = {"squashfs": ["mksquashfs", tree, to, "-noappend", "-b", "4096",
+                             "-all-time", "1500000000", "-mkfs-time",
+                             "1500000000", "-nopad", *options],
+                "erofs": ["mkfs.erofs", "-T", "1500000000", "-U",
+                          "00000000-0000-0000-0000-000000000001", *options,
+                          to, tree]}
+        subprocess.run(make[how], check=True, stdout=subprocess.DEVNULL)
+    if how == "erofs":
+        make_sparse(to)
 
 
-os.makedirs(OUT, exist_ok=True)
-seed("plain", "-noI", "-noD", "-noF", "-noX", "-noId")
-seed("gzip")
-for how in ("lzma", "lzo", "lz4", "xz", "zstd"):
-    seed(how, "-comp", how)
+seed("squashfs", "plain", "-noI", "-noD", "-noF", "-noX", "-noId")
+seed("squashfs", "gzip")
+for compression in ("lzma", "lzo", "lz4", "xz", "zstd"):
+    seed("squashfs", compression, "-comp", compression)
+seed("erofs", "plain", "-x", "1")
+seed("erofs", "chunks", "--chunksize=4096")
+seed("erofs", "lz4", "-zlz4", "-E", "force-inode-extended")

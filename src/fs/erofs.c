@@ -84,20 +84,12 @@ take_inode (const struct erofs *f, struct inode *n, const char *p)
         (struct timespec){ (int64_t) load_le64 (p + 32), load_le32 (p + 40) };
 }
 
-static bool
-is_known_type (mode_t mode)
-{
-  return S_ISREG (mode) || S_ISDIR (mode) || S_ISLNK (mode) ||
-         S_ISCHR (mode) || S_ISBLK (mode) || S_ISFIFO (mode) ||
-         S_ISSOCK (mode);
-}
-
 static int
 check_inode (const struct inode *n, unsigned format, struct err *e)
 {
   if (format & ~0xfu || n->layout > CHUNKED)
     return err_set (e, ENOTSUP, "inode of unknown format 0x%x", format);
-  if (!is_known_type (n->mode))
+  if (!fs_type_is_known (n->mode))
     return err_set (e, EIO, "impossible mode 0%o", n->mode);
   if (n->size > INT64_MAX)
     return err_set (e, EIO, "file of %" PRIu64 " bytes", n->size);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/bytes.h"
 
@@ -104,6 +105,14 @@ fs_unmount (struct fs *fs)
     fs->ops->unmount (fs);
   pthread_mutex_destroy (&fs->lock);
   free (fs);
+}
+
+bool
+fs_type_is_known (mode_t mode)
+{
+  return S_ISREG (mode) || S_ISDIR (mode) || S_ISLNK (mode) ||
+         S_ISCHR (mode) || S_ISBLK (mode) || S_ISFIFO (mode) ||
+         S_ISSOCK (mode);
 }
 
 /* --- names ----------------------------------------------------------- */

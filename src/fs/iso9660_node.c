@@ -156,14 +156,6 @@ add_sections (struct iso *iso, struct iso_node *n, uint64_t off,
   return 0;
 }
 
-static bool
-is_known_type (mode_t mode)
-{
-  return S_ISREG (mode) || S_ISDIR (mode) || S_ISLNK (mode) ||
-         S_ISCHR (mode) || S_ISBLK (mode) || S_ISFIFO (mode) ||
-         S_ISSOCK (mode);
-}
-
 /* Owner and permissions are Linux's defaults. */
 static int
 node_read (struct iso *iso, uint64_t ino, struct iso_node *n, struct err *e)
@@ -185,7 +177,7 @@ node_read (struct iso *iso, uint64_t ino, struct iso_node *n, struct err *e)
   n->blocks = div_up (n->size, 512);
   if (iso->names != ISO_JOLIET && iso_rock_node (iso, record, n, e) == -1)
     return -1;
-  if (!is_known_type (n->mode))
+  if (!fs_type_is_known (n->mode))
     return err_set (e, EIO, "impossible mode 0%o", n->mode);
   if (S_ISLNK (n->mode))
     n->size = n->link.len;

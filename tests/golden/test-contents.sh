@@ -55,6 +55,7 @@ if with xorriso xorriso -as mkisofs -quiet -V 'SETUP 1.0' -b boot.bin \
     -o hybrid.iso dir > with.log 2>&1 || fail "$(cat with.log)"
   is hybrid.iso installer "bootable ISO 9660 image 'HYBRID'"
   assert_equal "hybrid" "$("$XRAYFS" cat hybrid.iso partition_table)" dos
+  "$XRAYFS" cat hybrid.iso partitions/whole/files/file | cmp - dir/file || fail "hybrid's files"
   # A disk that once was such a stick, and was installed on since.
   truncate -s 8M fs.img
   mke2fs -q -F fs.img
@@ -64,6 +65,8 @@ if with xorriso xorriso -as mkisofs -quiet -V 'SETUP 1.0' -b boot.bin \
     status=none
   dd if=fs.img of=over.img bs=512 seek=4096 conv=notrunc status=none
   is over.img disk 'a partition table (gpt)'
+  # What is left of the ISO's filesystem is damaged, and does not matter.
+  assert_equal "over: family" "$("$XRAYFS" cat over.img os/family)" none
 fi
 if with genisoimage genisoimage -quiet -udf -V BRIDGE -b boot.bin \
   -no-emul-boot -o udf.iso dir; then
