@@ -20,7 +20,7 @@ void ntfs_make_fixups (uint8_t *image, size_t image_size, const uint8_t *data,
 const char *
 __lsan_default_suppressions (void)
 {
-  return "leak:ntfs_device_mount\n";
+  return "leak:ntfs_device_mount\nleak:libntfs-3g.so\n";
 }
 
 static void

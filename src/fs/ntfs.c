@@ -34,18 +34,23 @@ time_of (uint64_t t)
   return (struct timespec){ .tv_sec = sec, .tv_nsec = rest * 100 };
 }
 
+/* The directories above are looked at, so that *N may be another then. */
 static int
-load_link (struct nt *nt, struct nt_node *n, struct err *e)
+load_link (struct nt *nt, struct nt_node **n, struct err *e)
 {
   CLEANUP_BUF struct buf target = { 0 };
+  uint64_t ino = (*n)->ino;
 
-  if (n->link.len || n->tag == NT_TAG_NONE)
+  if ((*n)->link.len || (*n)->tag == NT_TAG_NONE)
     return 0;
-  if (nt_reparse_link (nt, n, &target, e) == -1)
+  if (nt_reparse_link (nt, *n, &target, e) == -1)
     return -1;
   if (memchr (target.data, '\0', target.len))
     return err_set (e, EIO, "symbolic link holds a NUL");
-  n->link = target;
+  if (nt_node_get (nt, ino, n, e) == -1)
+    return -1;
+  buf_free (&(*n)->link);
+  (*n)->link = target;
   target = (struct buf){ 0 };
   return 0;
 }
@@ -95,7 +100,7 @@ nt_stat (struct fs *fs, uint64_t ino, struct fs_stat *ret, struct err *e)
   if (S_ISDIR (n->mode))
     return directory_size (nt, n, ret, e);
   if (S_ISLNK (n->mode)) {
-    if (load_link (nt, n, e) == -1)
+    if (load_link (nt, &n, e) == -1)
       return -1;
     ret->size = n->link.len;
   }
@@ -111,7 +116,7 @@ nt_readlink (struct fs *fs, uint64_t ino, struct buf *ret, struct err *e)
     return -1;
   if (!S_ISLNK (n->mode))
     return err_set (e, EINVAL, "not a symbolic link");
-  if (load_link (nt_of (fs), n, e) == -1)
+  if (load_link (nt_of (fs), &n, e) == -1)
     return -1;
   buf_add (ret, buf_str (&n->link), n->link.len);
   return buf_check (ret, e);
@@ -230,6 +235,10 @@ get_file (struct nt *nt, uint64_t ino, struct nt_node **ret, struct err *e)
   if (!S_ISREG (n->mode))
     return err_set (e, S_ISDIR (n->mode) ? EISDIR : EINVAL,
                     "not a regular file");
+  if (n->data_err.code) {
+    *e = n->data_err;
+    return -1;
+  }
   if (!n->data)
     return err_set (e, EIO, "file has no contents");
   if (n->tag != NT_TAG_WOF && nt_reparse_check_data (n, e) == -1)

@@ -30,6 +30,7 @@
 #include <ntfs-3g/inode.h>
 #include <ntfs-3g/layout.h>
 #include <ntfs-3g/logging.h>
+#include <ntfs-3g/mft.h>
 #include <ntfs-3g/mst.h>
 #include <ntfs-3g/runlist.h>
 #include <ntfs-3g/unistr.h>
@@ -61,7 +62,8 @@ struct nt_wof;
 struct nt_node {
   uint64_t ino, used; /* used: when, for LRU; 0: the slot is free */
   ntfs_inode *ni;
-  ntfs_attr *data; /* unnamed; NULL: none */
+  ntfs_attr *data;     /* unnamed; NULL: none */
+  struct err data_err; /* code != 0: why it cannot be opened */
   mode_t mode;
   dev_t rdev;
   uint32_t tag;  /* of its reparse point */
@@ -112,6 +114,12 @@ int nt_failed (struct nt *nt, const char *what, struct err *e);
 
 /* After one that did not: the library may have made do with less. */
 int nt_done (struct nt *nt, const char *what, struct err *e) must_check;
+
+/* --- ntfs_open.c ------------------------------------------------------ */
+
+/* To be closed with ntfs_inode_close. */
+int nt_inode_open (struct nt *nt, uint64_t ino, ntfs_inode **ret,
+                   struct err *e) must_check;
 
 /* --- ntfs_node.c ------------------------------------------------------ */
 
@@ -168,7 +176,7 @@ int nt_reparse_load (struct nt *nt, struct nt_node *n,
                      struct err *e) must_check;
 
 /* The target of a junction or symbolic link of Windows, as a Linux one that
- * stays within the volume. */
+ * stays within the volume.  N may be another afterwards. */
 int nt_reparse_link (struct nt *nt, struct nt_node *n, struct buf *ret,
                      struct err *e) must_check;
 

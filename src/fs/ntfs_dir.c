@@ -25,7 +25,7 @@
 #define KEY_HEADER   66 /* of $FILE_NAME, before the name */
 #define MAX_DEPTH    32
 #define ROOT_BLOCK   UINT32_MAX /* stands for the root among blocks */
-#define MAX_NAMES    (4 * MiB)  /* hashes of one directory: 32 MiB */
+#define MAX_NAMES    MiB        /* hashes of one directory: 8 MiB */
 
 /* One name: the key of an entry. */
 struct entry {
@@ -368,6 +368,7 @@ DEFINE_VEC (name_vec, struct name_hash)
 struct nt_names {
   uint64_t dir, used;
   struct name_vec v; /* by hash */
+  bool too_many;     /* for a table: each lookup walks */
 };
 
 void
@@ -380,7 +381,7 @@ nt_names_free (struct nt_names *n)
 
 struct learning {
   struct nt *nt;
-  struct name_vec *v;
+  struct nt_names *to;
 };
 
 static int
@@ -389,9 +390,11 @@ learn_entry (void *arg, const struct entry *d, uint32_t block, struct err *e)
   struct learning *l = arg;
   struct name_hash h = { nt_name_hash (l->nt, d->name, d->len), block };
 
-  if (l->v->len == MAX_NAMES)
-    return err_set (e, EFBIG, "directory has too many names");
-  if (name_vec_push (l->v, h) == -1)
+  if (l->to->v.len == MAX_NAMES) {
+    l->to->too_many = true;
+    return 1;
+  }
+  if (name_vec_push (&l->to->v, h) == -1)
     return err_set (e, ENOMEM, "out of memory");
   return 0;
 }
@@ -410,7 +413,7 @@ static struct nt_names *
 learn (struct index *x, uint64_t dir, struct err *e)
 {
   struct nt_names *n = calloc (1, sizeof *n);
-  struct learning l = { x->nt, n ? &n->v : NULL };
+  struct learning l = { x->nt, n };
 
   if (!n) {
     err_set (e, ENOMEM, "out of memory");
@@ -420,6 +423,10 @@ learn (struct index *x, uint64_t dir, struct err *e)
   if (walk (x, learn_entry, &l, e) == -1) {
     nt_names_free (n);
     return NULL;
+  }
+  if (n->too_many) {
+    free (n->v.items);
+    n->v = (struct name_vec){ 0 };
   }
   if (n->v.len)
     qsort (n->v.items, n->v.len, sizeof *n->v.items, compare_hashes);
@@ -567,7 +574,13 @@ find (struct wanted *w, uint64_t dir, struct err *e)
   if (!names)
     return -1;
   names->used = ++w->nt->clock;
-  return w->len > 0 ? search (&x, names, w, e) : 0;
+  if (w->len == 0)
+    return 0;
+  if (!names->too_many)
+    return search (&x, names, w, e);
+  if (x.visited)
+    memset (x.visited, 0, x.n_blocks / 8 + 1);
+  return walk (&x, match_entry, w, e) == -1 ? -1 : 0;
 }
 
 int

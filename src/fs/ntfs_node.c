@@ -144,11 +144,26 @@ is_directory (const struct nt_node *n)
   return n->ni->mrec->flags & MFT_RECORD_IS_DIRECTORY;
 }
 
+/* Contents that are damaged, or compressed in a way that the library does not
+ * know, do not hide the file. */
+static int
+open_data (struct nt *nt, struct nt_node *n, struct err *e)
+{
+  if (nt_attr_open (nt, n, AT_DATA, NULL, 0, &n->data, e) != -1)
+    return 0;
+  if (nt->io.code || err_is_transient (e))
+    return -1;
+  err_clear (e);
+  err_set (&n->data_err, EIO,
+           "contents are damaged, or compressed in a way that is not known");
+  return 0;
+}
+
 static int
 load_node (struct nt *nt, struct nt_node *n, struct err *e)
 {
   n->mode = (is_directory (n) ? S_IFDIR : S_IFREG) | MODE;
-  if (nt_attr_open (nt, n, AT_DATA, NULL, 0, &n->data, e) == -1)
+  if (open_data (nt, n, e) == -1)
     return -1;
   if (n->ni->flags & FILE_ATTR_REPARSE_POINT)
     return nt_reparse_load (nt, n, e);
@@ -208,17 +223,8 @@ limit_records (struct nt *nt, const struct nt_node *keep)
 static int
 open_node (struct nt *nt, struct nt_node *n, uint64_t ino, struct err *e)
 {
-  if (ino >= (uint64_t) nt->vol->mft_na->initialized_size >>
-      nt->vol->mft_record_size_bits)
-    return err_set (e, EIO, "there cannot be an MFT record %" PRIu64, ino);
-  nt_begin (nt);
   n->ino = ino;
-  n->ni = ntfs_inode_open (nt->vol, ino);
-  if (!n->ni)
-    return nt_failed (nt, "MFT record", e);
-  if (n->ni->mrec->base_mft_record)
-    return err_set (e, EIO, "MFT record is a part of another");
-  if (nt_done (nt, "MFT record", e) == -1)
+  if (nt_inode_open (nt, ino, &n->ni, e) == -1)
     return -1;
   return load_node (nt, n, e);
 }

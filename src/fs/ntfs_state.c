@@ -151,7 +151,6 @@ check_log (struct nt *nt, bool *ret_clean, struct err *e)
 static int
 is_hibernated (struct nt *nt, bool *ret, struct err *e)
 {
-  static const char *const magics[] = { "hibr", "HIBR", "wake", "WAKE" };
   char magic[4];
   struct nt_node *n;
   uint64_t ino;
@@ -170,8 +169,7 @@ is_hibernated (struct nt *nt, bool *ret, struct err *e)
   if (nt_attr_read (nt, n->data, magic, sizeof magic, 0, "hiberfil.sys", e) ==
       -1)
     return -1;
-  for (size_t i = 0; i < 2; i++)
-    *ret |= !memcmp (magic, magics[i], 4);
+  *ret = !memcmp (magic, "hibr", 4) || !memcmp (magic, "HIBR", 4);
   return 0;
 }
 
