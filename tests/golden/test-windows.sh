@@ -7,5 +7,6 @@ requires mkntfs lowntfs-3g hivexregedit sfdisk python3
 if [ "$(id -u)" != 0 ] || [ ! -e /dev/fuse ]; then
   skip "lowntfs-3g needs root and FUSE"
 fi
+export PYTHONDONTWRITEBYTECODE=1
 python3 "$srcdir/tests/golden/windows.py" "$XRAYFS" \
   "$srcdir/tests/guests/windows.table" "$tmp" || fail "see above"
