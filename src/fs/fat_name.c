@@ -88,11 +88,21 @@ take_upper (const struct fat *f, const unsigned char **s,
   return c < 65536 ? f->upcase[c] : c;
 }
 
+/* Dots at the end of a name do not count in any of these systems. */
+static size_t
+without_dots (const char *name, size_t len)
+{
+  while (len > 0 && name[len - 1] == '.')
+    len--;
+  return len;
+}
+
 /* FNV-1a, over characters. */
 uint32_t
 fat_name_hash (const struct fat *f, const char *name, size_t len)
 {
-  const unsigned char *s = (const unsigned char *) name, *end = s + len;
+  const unsigned char *s = (const unsigned char *) name;
+  const unsigned char *end = s + without_dots (name, len);
   uint32_t hash = UINT32_C (2166136261);
 
   while (s < end)
@@ -104,8 +114,10 @@ bool
 fat_name_equal (const struct fat *f, const char *a, size_t a_len,
                 const char *b, size_t b_len)
 {
-  const unsigned char *s = (const unsigned char *) a, *s_end = s + a_len;
-  const unsigned char *t = (const unsigned char *) b, *t_end = t + b_len;
+  const unsigned char *s = (const unsigned char *) a;
+  const unsigned char *t = (const unsigned char *) b;
+  const unsigned char *s_end = s + without_dots (a, a_len);
+  const unsigned char *t_end = t + without_dots (b, b_len);
 
   while (s < s_end && t < t_end)
     if (take_upper (f, &s, s_end) != take_upper (f, &t, t_end))

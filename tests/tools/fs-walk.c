@@ -224,7 +224,7 @@ posix_xattrs (const struct source *s, const struct file *f, fs_xattr_fn fn,
 {
   CLEANUP_CLOSE int fd = open_file (s, f->parent ? f->parent : f, O_PATH);
   static char names[65536], value[65536];
-  char path[512];
+  char path[1200]; /* names have up to 1020 bytes */
   ssize_t n, len;
 
   snprintf (path, sizeof path, "/proc/self/fd/%d/%s", fd,

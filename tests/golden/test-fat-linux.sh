@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# FAT and exFAT as nobody writes them: the same listing as Linux's own drivers
+# give.  That was recorded (linux-walk.sh: Linux 6.1 of Debian 12, `mount -t
+# vfat` and `-t exfat` without options), since they are not everywhere.
+. "${srcdir:-.}/tests/functions.sh"
+requires python3 xz
+
+walk=$(tool fs-walk)
+golden=$srcdir/tests/golden
+
+# Inode numbers are each driver's own; vfat has no holes, but does not say so
+# of an empty file; an exFAT's root has the time of the mount in Linux.
+normal () { sed -E 's/ ino=[0-9]+//; s/ data=[-0-9,]+//; /^\/ /s/ [amc]time=[0-9.]+//g' "$1"; }
+
+# compare NAME TYPE ARGUMENTS...
+compare ()
+{
+  local name=$1 type=$2
+  shift 2
+  python3 "$golden/fat_image.py" "$@" "$tmp/$name"
+  if [ -n "${RECORD:-}" ]; then
+    mkdir -p "$RECORD/$type"
+    cp "$tmp/$name" "$RECORD/$type"
+    return
+  fi
+  "$walk" -l -t "$type" "$tmp/$name" > "$tmp/listing" || fail "$name: $(grep -a -m 3 error "$tmp/listing")"
+  normal "$tmp/listing" > "$tmp/ours"
+  xz -d -c "$golden/linux-fat/$name.xz" > "$tmp/linux"
+  "$walk" --info -t "$type" "$tmp/$name" > "$tmp/info"
+  awk -F = '{ v[$1] = $2 } END { print "statfs", v["block_size"], v["size"] / v["block_size"], v["free"] / v["block_size"] }' \
+    "$tmp/info" >> "$tmp/ours"
+  cmp -s "$tmp/ours" "$tmp/linux" \
+    || fail "$name: $(diff "$tmp/linux" "$tmp/ours" | cut -c -400 | head -n 6)"
+  note "$name: $(wc -l < "$tmp/ours") lines"
+}
+
+compare fat12 vfat fat 12 2000000 512 1
+compare fat16 vfat fat 16 12000256 512 2
+compare fat32 vfat fat 32 60000256 512 1
+compare fat32-4k vfat fat 32 20000768 4096 1
+compare exfat exfat exfat 512 1 4000256
+compare exfat-4k exfat exfat 4096 2 20004864
