@@ -107,11 +107,14 @@ static void
 walk (struct fs *fs)
 {
   struct walk w = { .fs = fs, .todo = { fs->root }, .n = 1 };
+  struct block_check check = { 0 };
   struct fs_info info;
   struct err e;
 
   if (fs_info (fs, &info, &e) == 0)
     fs_info_free (&info);
+  (void) !fs_check (fs, &check, &e);
+  block_check_free (&check);
   for (size_t i = 0; i < w.n; i++)
     look_at (&w, w.todo[i]);
 }
