@@ -137,8 +137,7 @@ exfat_mount (struct fs *fs, struct err *e)
   f->exfat = calloc (1, sizeof *f->exfat);
   if (!f->exfat)
     return err_set (e, ENOMEM, "out of memory");
-  if (fat_mount_common (fs, e) == -1)
-    return -1;
+  fat_mount_common (fs);
   f->next = exfat_next_entry;
   f->at = exfat_entry_at;
   f->load_upcase = exfat_load_upcase;

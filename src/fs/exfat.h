@@ -25,6 +25,7 @@ struct exfat {
   unsigned flags, n_fats;
   struct exfat_system bitmap, upcase;
   bool found; /* those two, or that they are not there */
+  uint16_t table[65536];
 };
 
 /* --- exfat_dir.c ----------------------------------------------------- */

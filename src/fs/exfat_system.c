@@ -129,9 +129,11 @@ exfat_read_upcase (struct fat *f, uint16_t *ret, struct err *e)
 int
 exfat_load_upcase (struct fat *f, struct err *e)
 {
-  if (exfat_read_upcase (f, f->upcase, e) == -1)
+  int r = exfat_read_upcase (f, f->exfat->table, e);
+
+  if (r == -1)
     return -1;
-  f->upcase_loaded = true;
+  f->upcase = r == 1 ? f->exfat->table : fat_default_upcase ();
   return 0;
 }
 

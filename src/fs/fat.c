@@ -42,8 +42,8 @@ fat_mount (struct fs *fs, struct err *e)
   if (!f)
     return err_set (e, ENOMEM, "out of memory");
   fs->priv = f;
-  if (fat_mount_common (fs, e) == -1)
-    return -1;
+  fat_mount_common (fs);
+  f->upcase = fat_default_upcase ();
   f->next = fat_next_entry;
   f->at = fat_entry_at;
   f->has_dots = true;

@@ -125,12 +125,10 @@ struct fat {
   /* Directories hold entries of themselves and their parents. */
   bool has_dots;
 
-  /* Which word of UTF-16 is which in capitals. */
-  uint16_t *upcase;
-  /* exFAT: reads its table into that when a name is first looked up, since
-   * all else can be seen without. */
+  /* Which word of UTF-16 is which in capitals.  exFAT: NULL until a name is
+   * looked up, since all else can be seen without its table. */
+  const uint16_t *upcase;
   int (*load_upcase) (struct fat *f, struct err *e);
-  bool upcase_loaded;
 
   uint64_t free_clusters; /* UINT64_MAX: not counted yet */
   struct exfat *exfat;    /* what only exFAT has */
@@ -216,7 +214,7 @@ int fat_check_slot (const struct fat *f, uint64_t at,
                     struct err *e) must_check;
 
 /* Sets what both drivers have in common, once the boot sector was read. */
-int fat_mount_common (struct fs *fs, struct err *e) must_check;
+void fat_mount_common (struct fs *fs);
 void fat_unmount (struct fs *fs);
 
 /* --- fat_lookup.c ---------------------------------------------------- */
@@ -252,7 +250,7 @@ bool fat_name_equal (const struct fat *f, const char *a, size_t a_len,
                      const char *b, size_t b_len);
 
 /* What capitals are where a filesystem does not tell. */
-void fat_default_upcase (uint16_t *ret);
+const uint16_t *fat_default_upcase (void);
 
 /* DATE and TIME as DOS stores them (FATGEN, Date and Time Formats), without
  * a time zone, and units of 10 ms.  They are taken for UTC. */

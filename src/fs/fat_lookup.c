@@ -327,7 +327,7 @@ fat_lookup (struct fs *fs, uint64_t dir, const char *name, size_t len,
 
   if (open_dir (f, dir, &d, e) == -1)
     return -1;
-  if (f->load_upcase && !f->upcase_loaded && f->load_upcase (f, e) == -1)
+  if (!f->upcase && f->load_upcase (f, e) == -1)
     return -1;
   if (get_index (&d, &x, e) == -1 ||
       (x ? search_index (&d, x, &s, e) : search_all (&d, &s, e)) == -1)

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <locale.h>
+#include <pthread.h>
 #include <string.h>
 #include <wctype.h>
 
@@ -37,19 +38,29 @@ static const uint16_t capitals437[] = { 0x00c7, 0x00c4, 0x00c5, 0x00c9,
 
 /* --- capitals -------------------------------------------------------- */
 
+static uint16_t default_upcase[65536];
+static pthread_once_t default_once = PTHREAD_ONCE_INIT;
+
 /* The C library's, in its locale that is always there; ASCII without. */
-void
-fat_default_upcase (uint16_t *ret)
+static void
+make_default (void)
 {
   locale_t locale = newlocale (LC_CTYPE_MASK, "C.UTF-8", (locale_t) 0);
   wint_t up;
 
   for (uint32_t c = 0; c < 65536; c++) {
     up = locale ? towupper_l (c, locale) : c >= 'a' && c <= 'z' ? c - 32 : c;
-    ret[c] = up < 65536 ? (uint16_t) up : (uint16_t) c;
+    default_upcase[c] = (uint16_t) (up < 65536 ? up : c);
   }
   if (locale)
     freelocale (locale);
+}
+
+const uint16_t *
+fat_default_upcase (void)
+{
+  pthread_once (&default_once, make_default);
+  return default_upcase;
 }
 
 /* Takes a character of UTF-8 off *S; a byte that is none stands for itself,

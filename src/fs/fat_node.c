@@ -188,20 +188,15 @@ fat_map (struct fs *fs, uint64_t ino, uint64_t off, uint64_t len,
 
 /* --- what both drivers have ------------------------------------------ */
 
-int
-fat_mount_common (struct fs *fs, struct err *e)
+void
+fat_mount_common (struct fs *fs)
 {
   struct fat *f = fs->priv;
 
   f->block = fs->block;
   f->cache_owner = cache_new_owner ();
   f->free_clusters = UINT64_MAX;
-  f->upcase = malloc (65536 * sizeof *f->upcase);
-  if (!f->upcase)
-    return err_set (e, ENOMEM, "out of memory");
-  fat_default_upcase (f->upcase);
   fs->root = FAT_ROOT_INO;
-  return 0;
 }
 
 void
@@ -213,7 +208,6 @@ fat_unmount (struct fs *fs)
     return;
   for (size_t i = 0; i < FAT_INDEXES; i++)
     free (f->indexes[i].keys);
-  free (f->upcase);
   free (f->exfat);
   free (f);
 }

@@ -4,6 +4,7 @@
  *   fs-walk --posix DIR                          through the kernel
  *   fs-walk --cat PATH IMAGE [OFFSET SIZE]       a file's bytes
  *   fs-walk --info IMAGE [OFFSET SIZE]           fs_info as key=value
+ *   fs-walk --check IMAGE [OFFSET SIZE]          fs_check: ok, or findings
  * -l also looks every name up.  One line per file, fields separated by
  * spaces; bytes that are not printable are \xNN.  Files beyond 64 MiB are
  * summed over their data only.
@@ -591,8 +592,21 @@ show_info (struct fs *fs, struct err *e)
 
 struct options {
   const char *type, *posix, *cat;
-  bool info, lookups;
+  bool info, check, lookups;
 };
+
+static int
+show_check (struct fs *fs, struct err *e)
+{
+  struct block_check c = { 0 };
+  int r = fs_check (fs, &c, e);
+
+  if (r == 0)
+    fputs (c.findings.len ? buf_str (&c.findings) : "ok\n", stdout);
+  failed = c.errors > 0;
+  block_check_free (&c);
+  return r;
+}
 
 static int
 run (struct block *b, const struct options *o, struct err *e)
@@ -602,7 +616,9 @@ run (struct block *b, const struct options *o, struct err *e)
 
   if (fs_mount (b, o->type, &s.fs, e) == -1)
     return -1;
-  if (o->cat)
+  if (o->check)
+    r = show_check (s.fs, e);
+  else if (o->cat)
     r = cat (s.fs, o->cat, e);
   else if (o->info)
     r = show_info (s.fs, e);
@@ -666,6 +682,7 @@ main (int argc, char **argv)
     { "posix", required_argument, NULL, 'p' },
     { "cat", required_argument, NULL, 'c' },
     { "info", no_argument, NULL, 'i' },
+    { "check", no_argument, NULL, 'k' },
     { NULL, 0, NULL, 0 },
   };
   struct options o = { .type = "ext4" };
@@ -680,6 +697,9 @@ main (int argc, char **argv)
       break;
     case 'i':
       o.info = true;
+      break;
+    case 'k':
+      o.check = true;
       break;
     case 'l':
       o.lookups = true;
