@@ -46,7 +46,7 @@ fat_mount (struct fs *fs, struct err *e)
   f->upcase = fat_default_upcase ();
   f->next = fat_next_entry;
   f->at = fat_entry_at;
-  f->has_dots = true;
+  f->check_dir = fat_check_dir;
   /* 65536 entries (FATGEN), which not everyone keeps to. */
   f->max_dir = 64 * MiB;
   return fat_boot_read (f, e);

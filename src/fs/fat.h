@@ -85,7 +85,7 @@ struct fat_dir {
   struct fat *f;
   struct fat_node *n;
   uint64_t pos;      /* of the next slot */
-  unsigned dots;     /* "." and ".." met so far */
+  unsigned dots;     /* FAT: "." and ".." met so far */
   struct err damage; /* code != 0: an entry that was left out, and why */
   unsigned char chunk[4096];
   uint64_t chunk_pos, chunk_at; /* in the directory; in the partition */
@@ -122,8 +122,8 @@ struct fat {
   int (*next) (struct fat_dir *d, struct fat_entry *ret, struct err *e);
   /* The file whose entry (its slot with the attributes) is at byte AT. */
   int (*at) (struct fat *f, uint64_t at, struct fat_file *ret, struct err *e);
-  /* Directories hold entries of themselves and their parents. */
-  bool has_dots;
+  /* FAT: is that a directory?  *RET is why not, or NULL. */
+  int (*check_dir) (struct fat_dir *d, const char **ret, struct err *e);
 
   /* Which word of UTF-16 is which in capitals.  exFAT: NULL until a name is
    * looked up, since all else can be seen without its table. */

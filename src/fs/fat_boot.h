@@ -36,6 +36,7 @@ int fat_flags (struct fat *f, unsigned *ret, struct err *e) must_check;
 int fat_next_entry (struct fat_dir *d, struct fat_entry *ret, struct err *e);
 int fat_entry_at (struct fat *f, uint64_t at, struct fat_file *ret,
                   struct err *e);
+int fat_check_dir (struct fat_dir *d, const char **ret, struct err *e);
 
 /* --- fat_check.c ----------------------------------------------------- */
 

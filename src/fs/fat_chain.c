@@ -1,9 +1,9 @@
 /* xrayfs: FAT and exFAT: the table of clusters, and the chains in it
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A chain is followed once, to its end or as far as the file's size asks for,
- * before anything of the file is given: one that leads back into itself would
- * else show the same clusters again, as data or as names.  64 marks are kept,
+ * A chain is followed once, before anything of the file is given: one that
+ * leads back into itself would else show the same clusters again, as data or
+ * as names.  64 marks are kept,
  * so that no cluster is further than a 64th of the chain from a mark.
  */
 #include <inttypes.h>
@@ -177,9 +177,7 @@ add_mark (struct fat_chain *c, uint64_t index, uint32_t cluster)
 static void
 walk_contiguous (struct fat *f, struct fat_chain *c)
 {
-  uint64_t room = fat_has_cluster (f, c->first)
-                      ? f->clusters - (c->first - FAT_FIRST)
-                      : 0;
+  uint64_t room = f->clusters - (c->first - FAT_FIRST);
 
   c->count = MIN (c->wanted, room);
   if (c->count < c->wanted)
@@ -212,48 +210,81 @@ end_chain (struct fat_chain *c, uint64_t index, uint32_t cluster,
              cluster, c->count, c->wanted);
 }
 
+static int
+follow (struct fat *f, uint32_t *cluster, uint64_t n, struct err *e)
+{
+  uint64_t word = 0;
+
+  for (; n > 0; n--) {
+    if (fat_word (f, *cluster, &word, e) == -1)
+      return -1;
+    if (word >= FAT_FREE)
+      return err_set (e, EIO, "chain changed at cluster %" PRIu32, *cluster);
+    *cluster = (uint32_t) word;
+  }
+  return 0;
+}
+
+/* A circle of LENGTH clusters: those before it and one turn are all there
+ * are.  It begins where one who is a turn ahead is met. */
+static int
+end_in_circle (struct fat *f, struct fat_chain *c, uint64_t length,
+               struct err *e)
+{
+  uint32_t behind = c->first, ahead = c->first;
+  uint64_t before = 0;
+
+  if (follow (f, &ahead, length, e) == -1)
+    return -1;
+  for (; behind != ahead; before++)
+    if (follow (f, &behind, 1, e) == -1 || follow (f, &ahead, 1, e) == -1)
+      return -1;
+  c->count = MIN (c->count, before + length);
+  return err_set (&c->broken, EIO,
+                  "its chain leads in a circle, back to cluster %" PRIu32
+                  " after %" PRIu64 " clusters",
+                  ahead, before + length) +
+         1;
+}
+
 /* Brent's way to find a circle: a cluster that was met is compared with all
- * that follow, and replaced after 1, 2, 4, ... of them.  What lies before a
- * circle is not worth telling it apart. */
+ * that follow, and replaced after 1, 2, 4, ... of them.  If there is one
+ * among the clusters that are wanted, that takes less than three times as
+ * many steps; a chain that is whole ends before. */
 static int
 walk_table (struct fat *f, struct fat_chain *c, struct err *e)
 {
+  uint64_t most = MIN (c->wanted, f->clusters + UINT64_C (1));
   uint32_t cluster = c->first, met = c->first;
-  uint64_t word = 0, next_met = 1;
+  uint64_t word = 0, since = 0, turn = 1;
 
-  if (!fat_has_cluster (f, cluster)) {
-    err_set (&c->broken, EIO, "its first cluster, %" PRIu32 ", is not there",
-             cluster);
-    return 0;
-  }
   c->count = 0;
-  for (uint64_t i = 0; i < c->wanted; i++) {
+  for (uint64_t i = 0; i < 3 * most + 3; i++, since++) {
+    if (i > 0 && cluster == met)
+      return end_in_circle (f, c, since, e);
+    if (since == turn) {
+      met = cluster;
+      turn *= 2;
+      since = 0;
+    }
     if (fat_word (f, cluster, &word, e) == -1)
       return -1;
+    if (i < c->wanted && c->wanted == UINT64_MAX &&
+        i << f->cluster_log >= f->max_dir)
+      return err_set (&c->broken, EIO,
+                      "a directory of more than %" PRIu64 " bytes",
+                      f->max_dir) +
+             1;
+    if (i < c->wanted) {
+      add_mark (c, i, cluster);
+      c->count = i + 1;
+    }
     if (word >= FAT_FREE) {
-      end_chain (c, i, cluster, word);
-      if (c->count > i)
-        add_mark (c, i, cluster);
-      return 0;
-    }
-    add_mark (c, i, cluster);
-    c->count = i + 1;
-    if (i + 1 < c->wanted && word == met) {
-      c->count = 0;
-      err_set (&c->broken, EIO,
-               "its chain leads in a circle, back to cluster %" PRIu32, met);
-      return 0;
-    }
-    if (c->wanted == UINT64_MAX && c->count << f->cluster_log >= f->max_dir) {
-      err_set (&c->broken, EIO, "a directory of more than %" PRIu64 " bytes",
-               f->max_dir);
+      if (i < c->wanted)
+        end_chain (c, i, cluster, word);
       return 0;
     }
     cluster = (uint32_t) word;
-    if (i == next_met) {
-      met = cluster;
-      next_met *= 2;
-    }
   }
   return 0;
 }
@@ -266,6 +297,9 @@ fat_chain_walk (struct fat *f, struct fat_chain *c, struct err *e)
   c->stride = 1;
   if (c->wanted == 0)
     c->count = 0;
+  else if (!fat_has_cluster (f, c->first))
+    err_set (&c->broken, EIO, "its first cluster, %" PRIu32 ", is not there",
+             c->first);
   else if (c->contiguous)
     walk_contiguous (f, c);
   else if (walk_table (f, c, e) == -1)
@@ -279,7 +313,7 @@ fat_chain_walk (struct fat *f, struct fat_chain *c, struct err *e)
 static int
 seek (struct fat *f, struct fat_chain *c, uint64_t index, struct err *e)
 {
-  uint64_t at = index - index % c->stride, word = 0;
+  uint64_t at = index - index % c->stride;
   uint32_t cluster = c->marks[index / c->stride];
 
   if (c->run_count && c->run_at <= index &&
@@ -287,12 +321,8 @@ seek (struct fat *f, struct fat_chain *c, uint64_t index, struct err *e)
     at = MIN (c->run_at + c->run_count - 1, index);
     cluster = c->run_first + (uint32_t) (at - c->run_at);
   }
-  for (; at < index; at++, cluster = (uint32_t) word) {
-    if (fat_word (f, cluster, &word, e) == -1)
-      return -1;
-    if (word >= FAT_FREE)
-      return err_set (e, EIO, "chain changed at cluster %" PRIu32, cluster);
-  }
+  if (follow (f, &cluster, index - at, e) == -1)
+    return -1;
   c->run_at = index;
   c->run_first = cluster;
   c->run_count = 1;

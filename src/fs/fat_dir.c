@@ -147,6 +147,26 @@ fat_next_entry (struct fat_dir *d, struct fat_entry *ret, struct err *e)
   }
 }
 
+/* FATGEN: all but the root begin with ".".  Whatever else is there of what an
+ * entry calls a directory would be a list of invented names. */
+int
+fat_check_dir (struct fat_dir *d, const char **ret, struct err *e)
+{
+  const unsigned char *slot = NULL;
+  uint64_t at = 0;
+  int r;
+
+  *ret = NULL;
+  if (d->n->file.ino == FAT_ROOT_INO)
+    return 0;
+  r = fat_dir_slot (d, 0, &slot, &at, e);
+  if (r == -1)
+    return -1;
+  if (r == 0 || !is_dot (slot) || !(slot[ATTR_AT] & DIRECTORY))
+    *ret = "is no directory: it does not begin with \".\"";
+  return 0;
+}
+
 int
 fat_entry_at (struct fat *f, uint64_t at, struct fat_file *ret, struct err *e)
 {

@@ -91,45 +91,36 @@ int
 fat_count_links (struct fat *f, struct fat_node *n, struct err *e)
 {
   struct fat_dir d = { .f = f, .n = n };
+  const char *wrong = NULL;
   struct fat_entry entry;
   uint32_t links = 0;
-  int r;
+  int r = f->check_dir ? f->check_dir (&d, &wrong, e) : 0;
 
-  while ((r = f->next (&d, &entry, e)) == 1)
-    links += entry.file.is_dir;
+  if (r == 0 && !wrong)
+    while ((r = f->next (&d, &entry, e)) == 1)
+      links += entry.file.is_dir;
   if (r == -1 && !n->chain.broken.code)
     return -1;
-  links += f->has_dots && n->file.ino != FAT_ROOT_INO ? d.dots : 2;
-  n->nlink = r == -1 || d.damage.code ? 1 : links;
+  links += f->check_dir && n->file.ino != FAT_ROOT_INO ? d.dots : 2;
+  n->nlink = r == -1 || wrong || d.damage.code ? 1 : links;
   if (r == -1)
     err_clear (e);
   return 0;
 }
 
-/* What is no directory at all would be a list of invented names: Linux wants
- * two directories in it, which "." and ".." are. */
 static int
 open_dir (struct fat *f, uint64_t ino, struct fat_dir *ret, struct err *e)
 {
-  struct fat_node *n;
+  const char *wrong = NULL;
 
-  if (fat_node_get (f, ino, &n, e) == -1)
+  if (fat_node_get (f, ino, &ret->n, e) == -1)
     return -1;
-  if (!n->file.is_dir)
+  if (!ret->n->file.is_dir)
     return err_set (e, ENOTDIR, "not a directory");
-  if (f->has_dots && ino != FAT_ROOT_INO) {
-    if (!n->nlink && fat_count_links (f, n, e) == -1)
-      return -1;
-    if (n->nlink < 2 && !n->chain.broken.code)
-      return err_set (e, EIO, "what cluster %" PRIu32 " has is no directory",
-                      n->file.cluster);
-  }
   ret->f = f;
-  ret->n = n;
-  ret->pos = 0;
-  ret->chunk_len = 0;
-  ret->damage.code = 0;
-  return 0;
+  if (f->check_dir && f->check_dir (ret, &wrong, e) == -1)
+    return -1;
+  return wrong ? err_set (e, EIO, "%s", wrong) : 0;
 }
 
 int

@@ -154,7 +154,7 @@ class Fat(Volume):
                 first = self.subdirectory(f, own or 0)
                 out.append(self.slot(f, short, first, 0))
             else:
-                got = self.alloc(self.need(f.data))
+                got = f.clusters = self.alloc(self.need(f.data))
                 self.chain(got)
                 self.put(got, f.data)
                 out.append(self.slot(f, short, got[0] if got else 0, len(f.data)))
@@ -163,12 +163,13 @@ class Fat(Volume):
     def subdirectory(self, f, parent):
         first = self.alloc(1)
         slots = b"".join(self.directory(f.data, first[0], parent))
-        got = first + self.alloc(self.need(slots, 1) - 1)
+        got = f.clusters = first + self.alloc(self.need(slots, 1) - 1)
         self.chain(got)
         self.put(got, slots)
-        return got[0]
+        return f.more.get("first", got[0])
 
-    def finish(self, files):
+    def finish(self, files, change=lambda v: None):
+        """CHANGE may do harm before the table is written."""
         if self.bits == 32:
             first = self.alloc(1)
             slots = b"".join(self.directory(files, None, 0))
@@ -180,6 +181,7 @@ class Fat(Volume):
             assert len(slots) <= self.root_size, len(slots)
             self.image[self.root_at:self.root_at + len(slots)] = slots
         self.words[0], self.words[1] = self.END & ~7 | 0xf8 & self.END, self.END
+        change(self)
         table = bytearray(self.fat_size + 4)
         for c, w in self.words.items():
             if self.bits == 12:
@@ -264,7 +266,8 @@ class Exfat(Volume):
             got, flags = self.alloc(n), 1
             self.chain(got)
         self.put(got, data)
-        return got[0], flags
+        f.clusters = got
+        return f.more.get("first", got[0]), flags
 
     def entry(self, f, first, flags, size):
         t = f.more
@@ -300,7 +303,7 @@ class Exfat(Volume):
             out.append(self.entry(f, first, flags, size))
         return out
 
-    def finish(self, files):
+    def finish(self, files, change=lambda v: None):
         table = upcase_table()
         bitmap_size = -(-self.clusters // 8)
         bitmap = self.alloc(-(-bitmap_size // self.cluster))
@@ -321,6 +324,8 @@ class Exfat(Volume):
             bits[(c - 2) // 8] |= 1 << (c - 2) % 8
         self.put(bitmap, bytes(bits))
         self.words[0], self.words[1] = 0xfffffff8, 0xffffffff
+        self.places = {"bitmap": bitmap[0], "upcase": upcase[0], "root": root[0]}
+        change(self)
         for c, w in self.words.items():
             struct.pack_into("<I", self.image, self.fat_off * self.sector + 4 * c, w)
         self.boot(root[0])

@@ -566,8 +566,8 @@ cat (struct fs *fs, const char *path, struct err *e)
   if (r == -1 || fs_stat (fs, n.ino, &st, e) == -1)
     return -1;
   for (uint64_t off = 0; off < st.size; off += got) {
-    if (fs_pread (fs, n.ino, st.size, chunk, sizeof chunk, off, &got, e) ==
-        -1)
+    /* In small pieces, so that what comes before an error is seen. */
+    if (fs_pread (fs, n.ino, st.size, chunk, 4096, off, &got, e) == -1)
       return -1;
     fwrite (chunk, 1, got, stdout);
   }
