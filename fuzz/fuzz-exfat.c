@@ -37,7 +37,7 @@ fix_set (uint8_t *p, size_t len)
 
   for (size_t i = 0; i < len; i++)
     if (i != 2 && i != 3)
-      sum = (uint16_t) ((sum << 15) + (sum >> 1) + p[i]);
+      sum = (uint16_t) (((uint32_t) sum << 15) + (sum >> 1) + p[i]);
   sum = htole16 (sum);
   memcpy (p + 2, &sum, 2);
 }

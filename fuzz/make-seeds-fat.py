@@ -12,6 +12,7 @@ import struct
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
 sys.path.insert(0, HERE + "/../tests/golden")
 from fat_image import LABEL, RO, Exfat, Fat, File, long_slots  # noqa: E402
 

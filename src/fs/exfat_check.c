@@ -113,10 +113,19 @@ check_bitmap (struct fat *f, struct block_check *c, struct err *e)
 {
   const struct exfat *x = f->exfat;
   uint32_t size = fat_cluster_size (f);
+  struct fat_chain chain;
   uint64_t free = 0;
 
   if (x->bitmap.cluster == 0 || x->bitmap.size < div_up (f->clusters, 8)) {
     block_check_error (c, "allocation bitmap is not there");
+    return 0;
+  }
+  fat_chain_init (&chain, x->bitmap.cluster, div_up (x->bitmap.size, size),
+                  false);
+  if (fat_chain_walk (f, &chain, e) == -1)
+    return err_in (e, "allocation bitmap");
+  if (chain.count < chain.wanted) {
+    block_check_error (c, "allocation bitmap: %s", chain.broken.msg);
     return 0;
   }
   if (exfat_count_free (f, &free, e) == -1 ||

@@ -202,7 +202,8 @@ fill_index (struct fat_dir *d, struct fat_index *x, struct err *e)
   return 1;
 }
 
-/* *RET is NULL where there are too many names. */
+/* *RET is NULL where there are too many names, or some cannot be read: what
+ * is looked for may be among the others. */
 static int
 get_index (struct fat_dir *d, struct fat_index **ret, struct err *e)
 {
@@ -226,7 +227,10 @@ get_index (struct fat_dir *d, struct fat_index **ret, struct err *e)
     free (x->keys);
     *x = (struct fat_index){ 0 };
     *ret = NULL;
-    return r;
+    if (r == -1 && err_is_transient (e))
+      return -1;
+    err_clear (e);
+    return 0;
   }
   x->ino = d->n->file.ino;
   x->used = ++f->clock;

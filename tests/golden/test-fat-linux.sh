@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # FAT and exFAT as nobody writes them: the same listing as Linux's own drivers
-# give.  That was recorded (linux-walk.sh: Linux 6.1 of Debian 12, `mount -t
-# vfat` and `-t exfat` without options), since they are not everywhere.
+# give (6.1 of Debian 12, `mount -t vfat` and `-t exfat` without options).  It
+# was recorded, since they are not everywhere:
+#   apt-get download linux-image-6.1.0-56-amd64; dpkg -x linux-image*.deb KERNEL
+#   RECORD=KERNEL bash tests/golden/test-fat-linux.sh
 . "${srcdir:-.}/tests/functions.sh"
 requires python3 xz
 
@@ -12,17 +14,20 @@ golden=$srcdir/tests/golden
 # of an empty file; an exFAT's root has the time of the mount in Linux.
 normal () { sed -E 's/ ino=[0-9]+//; s/ data=[-0-9,]+//; /^\/ /s/ [amc]time=[0-9.]+//g' "$1"; }
 
+record ()
+{
+  bash "$golden/linux-walk.sh" "$RECORD" "$walk" "$tmp/out" "$2" "$tmp/$1"
+  { normal "$tmp/out/$1.walk" && echo "statfs $(cat "$tmp/out/$1.statfs")"; } \
+    | xz -9e > "$golden/linux-fat/$1.xz"
+}
+
 # compare NAME TYPE ARGUMENTS...
 compare ()
 {
   local name=$1 type=$2
   shift 2
   python3 "$golden/fat_image.py" "$@" "$tmp/$name"
-  if [ -n "${RECORD:-}" ]; then
-    mkdir -p "$RECORD/$type"
-    cp "$tmp/$name" "$RECORD/$type"
-    return
-  fi
+  [ -z "${RECORD:-}" ] || record "$name" "$type"
   "$walk" -l -t "$type" "$tmp/$name" > "$tmp/listing" || fail "$name: $(grep -a -m 3 error "$tmp/listing")"
   normal "$tmp/listing" > "$tmp/ours"
   xz -d -c "$golden/linux-fat/$name.xz" > "$tmp/linux"
