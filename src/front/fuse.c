@@ -1,10 +1,6 @@
 /* xrayfs: the tree as a FUSE filesystem
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * An operation that may have to inspect the image is a `struct op`: compute
- * asks the tree, reply answers.  Where tree_ready says that it will not take
- * long both run here, else in an evaluation thread (eval.h).
- *
  * Nodes need no memory (tree.h), so there is nothing to forget.
  */
 #include "front/fuse.h"
@@ -17,165 +13,11 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "inspect/image.h"
-
-/* What is in an image does not change, and neither do names. */
-#define FOREVER 86400.0
+#include "front/op.h"
 
 #define REASON "user.xrayfs.reason"
 
-static struct served *
-served (fuse_req_t req)
-{
-  return fuse_req_userdata (req);
-}
-
-/* --- errors and attributes ------------------------------------------- */
-
-/* The codes that mean something to whoever called; all others are faults of
- * the image or of reading it. */
-static int
-to_errno (int code)
-{
-  switch (code) {
-  case EACCES:
-  case EINTR:
-  case EINVAL:
-  case EISDIR:
-  case ELOOP:
-  case ENAMETOOLONG:
-  case ENODATA:
-  case ENOENT:
-  case ENOKEY:
-  case ENOMEM:
-  case ENOTDIR:
-  case ENXIO:
-  case ERANGE:
-  case ESTALE:
-    return code;
-  default:
-    return EIO;
-  }
-}
-
-static void
-reply_error (fuse_req_t req, node_id id, const struct err *e)
-{
-  CLEANUP_BUF struct buf path = { 0 };
-  struct served *fs = served (req);
-  int code = to_errno (e->code);
-
-  if (code == EIO && !err_is_transient (e)) {
-    tree_path (fs->tree, id, &path);
-    image_problem (fs->image, path.len ? path.data : "/", e->msg);
-  }
-  fuse_reply_err (req, code);
-}
-
-static struct stat
-to_stat (const struct served *fs, const struct node_attr *a)
-{
-  return (struct stat){
-    .st_ino = a->id,
-    .st_mode = a->mode,
-    .st_nlink = a->nlink,
-    .st_uid = a->own ? fs->options->uid : a->uid,
-    .st_gid = a->own ? fs->options->gid : a->gid,
-    .st_rdev = a->rdev,
-    .st_size = (off_t) a->size,
-    .st_blocks = (blkcnt_t) a->blocks,
-    .st_blksize = (blksize_t) a->blksize,
-    .st_atim = a->own ? fs->mtime : a->atime,
-    .st_mtim = a->own ? fs->mtime : a->mtime,
-    .st_ctim = a->own ? fs->mtime : a->ctime,
-  };
-}
-
-/* A finding's size changes when it is evaluated. */
-static double
-attr_timeout (const struct node_attr *a)
-{
-  return a->finding || a->unsettled ? 0 : FOREVER;
-}
-
-static struct fuse_entry_param
-to_entry (const struct served *fs, const struct node_attr *a)
-{
-  return (struct fuse_entry_param){
-    .ino = a->id,
-    .generation = 1,
-    .attr = to_stat (fs, a),
-    .attr_timeout = attr_timeout (a),
-    .entry_timeout = FOREVER,
-  };
-}
-
-/* At most once a second: is the image still what was opened? */
-static void
-look_for_change (struct served *fs)
-{
-  struct timespec now;
-  int64_t last = fs->looked;
-
-  clock_gettime (CLOCK_MONOTONIC_COARSE, &now);
-  if (now.tv_sec == last ||
-      !atomic_compare_exchange_strong (&fs->looked, &last, now.tv_sec))
-    return;
-  if (block_file_changed (image_file (fs->image)))
-    image_problem (fs->image, "source",
-                   "the image file changed while it was mounted");
-}
-
-/* --- operations that may take long ----------------------------------- */
-
-struct op {
-  struct task task; /* first */
-  struct served *fs;
-  struct err err; /* code 0: none */
-  struct node_attr attr;
-  struct handle *handle;
-  struct fuse_file_info fi;
-  size_t size;
-  char name[];
-};
-
-static void
-op_destroy (struct task *t)
-{
-  struct op *op = (struct op *) t;
-
-  handle_free (&op->fs->handles, op->handle);
-  free (op);
-}
-
-static void
-op_start (fuse_req_t req, fuse_ino_t ino, const char *name,
-          const struct fuse_file_info *fi, size_t size,
-          void (*compute) (struct task *), void (*reply) (struct task *))
-{
-  struct served *fs = served (req);
-  size_t len = strlen (name);
-  struct op *op = calloc (1, sizeof *op + len + 1);
-
-  if (!op) {
-    fuse_reply_err (req, ENOMEM);
-    return;
-  }
-  op->task = (struct task){ .req = req,
-                            .node = ino,
-                            .compute = compute,
-                            .reply = reply,
-                            .destroy = op_destroy };
-  op->fs = fs;
-  op->size = size;
-  if (fi)
-    op->fi = *fi;
-  memcpy (op->name, name, len);
-  if (tree_ready (fs->tree, ino))
-    eval_here (&op->task);
-  else
-    eval_submit (fs->eval, &op->task);
-}
+/* --- names ------------------------------------------------------------ */
 
 static void
 lookup_compute (struct task *t)
@@ -267,11 +109,18 @@ open_raw (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     handle_free (&fs->handles, h);
 }
 
+/* Answered ENOSYS once the kernel never asks again: for the whole mount.  So
+ * it is an option: a finding is then computed by its first read, and may be
+ * held a moment (unopened), where else each open takes a snapshot. */
 static void
 do_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
   struct served *fs = served (req);
 
+  if (fs->no_open) {
+    fuse_reply_err (req, ENOSYS);
+    return;
+  }
   if ((fi->flags & O_ACCMODE) != O_RDONLY) {
     fuse_reply_err (req, EROFS);
     return;
@@ -349,15 +198,76 @@ read_text (fuse_req_t req, struct handle *h, size_t len, uint64_t off)
 }
 
 static void
-do_read (fuse_req_t req, fuse_ino_t ino unused_arg, size_t size, off_t off,
+read_any (fuse_req_t req, struct handle *h, size_t len, uint64_t off)
+{
+  if (h->text_only)
+    read_text (req, h, len, off);
+  else
+    read_raw (req, h, len, off);
+}
+
+/* --- files without opens -------------------------------------------------
+ */
+
+/* The handle that stands for an open of ID, held for the caller.  *RET_NEW
+ * says that it was made now. */
+static struct handle *
+unopened (struct served *fs, node_id id, bool fresh, bool *ret_new,
+          struct err *e)
+{
+  struct handle *h = handle_recall (&fs->handles, id, fresh);
+
+  *ret_new = !h;
+  if (h || !(h = handle_new (&fs->handles, id, e)))
+    return h;
+  if (tree_is_finding (fs->tree, id) &&
+      handle_read_finding (h, fs->tree, e) == -1) {
+    handle_free (&fs->handles, h);
+    return NULL;
+  }
+  handle_keep (&fs->handles, h);
+  return h;
+}
+
+static void
+unopened_read_compute (struct task *t)
+{
+  struct op *op = (struct op *) t;
+
+  op->handle = unopened (op->fs, t->node, false, &op->is_new, &op->err);
+  if (op->handle)
+    op->err.code = 0;
+}
+
+static void
+unopened_read_reply (struct task *t)
+{
+  struct op *op = (struct op *) t;
+
+  if (op->err.code)
+    reply_error (t->req, t->node, &op->err);
+  else
+    read_any (t->req, op->handle, op->size, (uint64_t) op->off);
+}
+
+static void
+do_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
          struct fuse_file_info *fi)
 {
   struct handle *h = (struct handle *) (uintptr_t) fi->fh;
 
-  if (h->text_only)
-    read_text (req, h, size, (uint64_t) off);
-  else
-    read_raw (req, h, size, (uint64_t) off);
+  struct op *op;
+
+  if (h) {
+    read_any (req, h, size, (uint64_t) off);
+    return;
+  }
+  op = op_new (req, ino, "", unopened_read_compute, unopened_read_reply);
+  if (!op)
+    return;
+  op->size = size;
+  op->off = off;
+  op_run (op);
 }
 
 /* Zeros and what was never written are holes. */
@@ -409,15 +319,11 @@ lseek_raw (fuse_req_t req, struct handle *h, uint64_t at, int whence)
 }
 
 static void
-do_lseek (fuse_req_t req, fuse_ino_t ino unused_arg, off_t off, int whence,
-          struct fuse_file_info *fi)
+lseek_any (fuse_req_t req, struct handle *h, off_t off, int whence)
 {
-  struct handle *h = (struct handle *) (uintptr_t) fi->fh;
   off_t end = (off_t) h->text.len;
 
-  if (whence != SEEK_DATA && whence != SEEK_HOLE)
-    fuse_reply_err (req, EINVAL);
-  else if (off < 0 || (h->text_only && off >= end))
+  if (off < 0 || (h->text_only && off >= end))
     fuse_reply_err (req, ENXIO);
   else if (h->text_only)
     fuse_reply_lseek (req, whence == SEEK_DATA ? off : end);
@@ -425,15 +331,41 @@ do_lseek (fuse_req_t req, fuse_ino_t ino unused_arg, off_t off, int whence,
     lseek_raw (req, h, (uint64_t) off, whence);
 }
 
-/* --- attributes ------------------------------------------------------ */
+static void
+unopened_lseek_reply (struct task *t)
+{
+  struct op *op = (struct op *) t;
+
+  if (op->err.code)
+    reply_error (t->req, t->node, &op->err);
+  else
+    lseek_any (t->req, op->handle, op->off, op->whence);
+}
 
 static void
-reply_attr (fuse_req_t req, const struct node_attr *a)
+do_lseek (fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+          struct fuse_file_info *fi)
 {
-  struct stat st = to_stat (served (req), a);
+  struct handle *h = (struct handle *) (uintptr_t) fi->fh;
+  struct op *op;
 
-  fuse_reply_attr (req, &st, attr_timeout (a));
+  if (whence != SEEK_DATA && whence != SEEK_HOLE) {
+    fuse_reply_err (req, EINVAL);
+    return;
+  }
+  if (h) {
+    lseek_any (req, h, off, whence);
+    return;
+  }
+  op = op_new (req, ino, "", unopened_read_compute, unopened_lseek_reply);
+  if (!op)
+    return;
+  op->off = off;
+  op->whence = whence;
+  op_run (op);
 }
+
+/* --- attributes ------------------------------------------------------ */
 
 static void
 getattr_compute (struct task *t)
@@ -455,15 +387,54 @@ getattr_reply (struct task *t)
     reply_attr (t->req, &op->attr);
 }
 
-/* Only files/ and root/ may have to be looked into first. */
 static void
-do_getattr (fuse_req_t req, fuse_ino_t ino,
-            struct fuse_file_info *fi unused_arg)
+unopened_getattr_compute (struct task *t)
+{
+  struct op *op = (struct op *) t;
+
+  op->handle = unopened (op->fs, t->node, true, &op->is_new, &op->err);
+  if (op->handle &&
+      tree_peek (op->fs->tree, t->node, &op->attr, &op->err) == 0)
+    op->err.code = 0;
+}
+
+/* A read of a finding asks for its size first, since it has none that the
+ * kernel may keep.  The answer to that would be dropped if somebody else has
+ * asked meanwhile, and was told 0: then the finding would read as empty.  So
+ * text and size are first put where the kernel looks.  Once for each text: it
+ * waits for reads of the page that are under way, which must not keep all
+ * threads. */
+static void
+unopened_getattr_reply (struct task *t)
+{
+  struct op *op = (struct op *) t;
+  struct fuse_bufvec text = { .count = 1 };
+
+  if (op->err.code) {
+    reply_error (t->req, t->node, &op->err);
+    return;
+  }
+  text.buf[0].mem = (void *) buf_str (&op->handle->text);
+  text.buf[0].size = op->attr.size = op->handle->text.len;
+  if (op->is_new && op->attr.size > 0)
+    fuse_lowlevel_notify_store (op->fs->session, t->node, 0, &text, 0);
+  reply_attr (t->req, &op->attr);
+}
+
+/* Only files/ and root/ may have to be looked into first.  FI is given where
+ * a read asks for the size of what it reads. */
+static void
+do_getattr (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
   struct node_attr a;
   struct err e = { 0 };
 
-  if (tree_peek (served (req)->tree, ino, &a, &e) == -1)
+  look_for_change (served (req));
+  if (fi && served (req)->no_open &&
+      tree_is_finding (served (req)->tree, ino))
+    op_start (req, ino, "", NULL, 0, unopened_getattr_compute,
+              unopened_getattr_reply);
+  else if (tree_peek (served (req)->tree, ino, &a, &e) == -1)
     reply_error (req, ino, &e);
   else if (a.unsettled)
     op_start (req, ino, "", NULL, 0, getattr_compute, getattr_reply);
@@ -714,6 +685,9 @@ do_init (void *userdata, struct fuse_conn_info *conn)
   conn->want &= ~(unsigned) FUSE_CAP_READDIRPLUS_AUTO;
   want (conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
                   FUSE_CAP_READDIRPLUS | FUSE_CAP_CACHE_SYMLINKS);
+  /* With one thread it would wait for itself (unopened_getattr_reply). */
+  fs->no_open = fs->options->no_open && !fs->options->single_threaded &&
+                conn->capable & FUSE_CAP_NO_OPEN_SUPPORT;
   fuse_apply_conn_info_opts (fs->options->connection, conn);
   conn->want &= ~(unsigned) FUSE_CAP_WRITEBACK_CACHE;
   conn->max_read = fs->options->max_read; /* as libfuse insists */

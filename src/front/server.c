@@ -267,6 +267,7 @@ serve_mount (struct served *fs)
     return tell_failure (fs->channel, MOUNT_NOT_MOUNTED,
                          "cannot start the FUSE session");
   }
+  fs->session = se;
   if (!fs->options->foreground)
     leave_terminal ();
   status = serve (fs, se);
