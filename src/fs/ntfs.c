@@ -24,8 +24,8 @@
 static struct timespec
 time_of (uint64_t t)
 {
-  int64_t since = (int64_t) t - INT64_C (116444736000000000);
-  int64_t sec = since / 10000000, rest = since % 10000000;
+  int64_t sec = (int64_t) t / 10000000 - INT64_C (11644473600);
+  int64_t rest = (int64_t) t % 10000000;
 
   if (rest < 0) {
     rest += 10000000;

@@ -349,9 +349,12 @@ if command -v mkfs.xfs > /dev/null && command -v python3 > /dev/null; then
     mkfs.xfs -q "$tmp/other"
     python3 "$srcdir/tests/golden/xfs_image.py" incompat "$tmp/other" 0x8000' xfs
 fi
+# NTFS without its $UpCase.
 if command -v mkfs.ntfs > /dev/null; then
   beside ntfs 'rm -f "$tmp/other"; truncate -s 391M "$tmp/other"
-    mkfs.ntfs -q -F -Q "$tmp/other" > /dev/null 2>&1' ntfs
+    mkfs.ntfs -q -F -Q -c 4096 "$tmp/other" > /dev/null 2>&1
+    printf "\0\0\0\0" | dd of="$tmp/other" bs=1 seek=$((4 * 4096 + 10 * 1024)) \
+      conv=notrunc status=none' ntfs
 fi
 }
 

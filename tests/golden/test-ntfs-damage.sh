@@ -108,6 +108,11 @@ assert_equal hibernated "$(state)" hibernated
 change "v = value ($ino, 0x80); d[v:v + 4] = bytes (4)"
 assert_equal woken "$(state)" clean
 
+# Times before all times.
+fresh compressed
+change 'v = value (5, 0x10); d[v:v + 32] = (b"\0" * 7 + b"\x80") * 4'
+"$walk" -t ntfs "$img" | grep -q '^/ .* mtime=-933981677286' || fail "times"
+
 # A record that was written in part, or is another's.
 fresh compressed
 ino=$("$walk" -t ntfs "$img" | sed -n 's,^/dir .* ino=\([0-9]*\) .*,\1,p')
