@@ -29,8 +29,9 @@ struct fs;
 #define FS_INO_BITS 48
 
 struct fs_stat {
-  uint64_t ino; /* as Linux shows it; what the driver is asked by, and lookup
-                 * gives, may be another number (iso9660, squashfs) */
+  /* As Linux shows it: what lookup gives, and the driver is asked by, may be
+   * another number (iso9660, squashfs). */
+  uint64_t ino;
   mode_t mode; /* type and permissions, as st_mode */
   uint32_t nlink, uid, gid;
   uint64_t size;

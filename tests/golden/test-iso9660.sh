@@ -10,7 +10,8 @@ img=$tmp/img
 
 listing () { "$walk" -l -t iso9660 "$img" > "$tmp/ours" || fail "$1: $(grep -a -m 3 error "$tmp/ours")"; }
 
-for name in $(sed -n 's/^=== //p' "$srcdir/tests/golden/iso9660-linux.txt"); do
+recorded=$(sed -n 's/^=== //p' "$srcdir/tests/golden/iso9660-linux.txt")
+for name in $recorded; do
   case $name in
     seed-*) python3 "$srcdir/tests/golden/xfs_image.py" expand \
       "$srcdir/fuzz/corpus/iso9660/${name#seed-}" "$img" ;;
