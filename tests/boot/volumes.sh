@@ -4,8 +4,8 @@
 # minutes under emulation, and needs libguestfs-tools, linux-image-amd64, lvm2
 # and mdadm.
 #   XRAYFS=build/user/xrayfs tests/boot/volumes.sh
-# Last run with Linux 6.1.0, lvm2 2.03.16 and mdadm 4.2: 20 logical volumes of
-# 17 kinds and 12 arrays were the same; refused: a cache in writeback, a thin
+# Last run with Linux 6.1.0, lvm2 2.03.16 and mdadm 4.2: 20 logical volumes
+# and 11 arrays were the same; refused: a cache in writeback, a thin
 # volume, a snapshot, raid10 with far copies.
 . "${srcdir:-.}/tests/functions.sh"
 requires guestfish sfdisk
