@@ -284,6 +284,9 @@ map_plain (struct nt *nt, ntfs_attr *na, uint64_t off, uint64_t len,
   len = MIN (len,
              (MIN (count, (skip + len) / nt->vol->cluster_size + 1) << bits) -
                  skip);
+  if (lcn == -1 && !(na->data_flags & ATTR_IS_SPARSE))
+    return err_set (e, EIO,
+                    "run list has a hole, and the file is not sparse");
   if (lcn == -1)
     *ret = extent_of (EXTENT_UNALLOCATED, len);
   else if (lcn >= nt->vol->nr_clusters)
