@@ -68,6 +68,14 @@ buf_printf (struct buf *b, const char *fmt, ...)
 }
 
 void
+buf_add_word (struct buf *b, const char *word)
+{
+  if (b->len)
+    buf_puts (b, " ");
+  buf_puts (b, word);
+}
+
+void
 buf_add_line_text (struct buf *b, const char *s, size_t len)
 {
   char *to = buf_reserve (b, len);

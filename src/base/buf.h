@@ -25,6 +25,9 @@ void buf_puts (struct buf *b, const char *s) nonnull (1, 2);
 void buf_printf (struct buf *b, const char *fmt, ...) printf_like (2, 3)
     nonnull (1, 2);
 
+/* Adds WORD, behind a blank unless it is the first. */
+void buf_add_word (struct buf *b, const char *word) nonnull (1, 2);
+
 /* Adds guest text as part of one line: control characters become '?',
  * everything else stays as it is. */
 void buf_add_line_text (struct buf *b, const char *s, size_t len) nonnull (1);

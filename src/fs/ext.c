@@ -358,8 +358,7 @@ add_features (struct buf *b, int set, uint32_t mask)
 {
   for (unsigned i = 0; i < 32; i++)
     if (mask & 1u << i)
-      buf_printf (b, "%s%s", b->len ? " " : "",
-                  e2p_feature2string (set, 1u << i));
+      buf_add_word (b, e2p_feature2string (set, 1u << i));
 }
 
 static int

@@ -316,8 +316,7 @@ iso_info (struct fs *fs, struct fs_info *ret, struct err *e)
   snprintf (ret->state, sizeof ret->state, "clean");
   for (size_t i = 0; i < ARRAY_SIZE (words); i++)
     if (words[i].is)
-      buf_printf (&ret->features, "%s%s", ret->features.len ? " " : "",
-                  words[i].word);
+      buf_add_word (&ret->features, words[i].word);
   return buf_check (&ret->features, e);
 }
 

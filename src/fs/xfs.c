@@ -197,7 +197,7 @@ add_features (const struct xfs_super *sb, struct buf *b)
 
   for (size_t i = 0; i < ARRAY_SIZE (words); i++)
     if (words[i].is)
-      buf_printf (b, "%s%s", b->len ? " " : "", words[i].word);
+      buf_add_word (b, words[i].word);
 }
 
 /* What an external log holds cannot be known here. */

@@ -27,17 +27,11 @@ static const char *const compat_ro_words[] = { "FREE_SPACE_TREE",
                                                "VERITY", "BLOCK_GROUP_TREE" };
 
 static void
-add_word (struct buf *b, const char *word)
-{
-  buf_printf (b, "%s%s", b->len ? " " : "", word);
-}
-
-static void
 add_words (struct buf *b, uint64_t bits, const char *const *words, size_t n)
 {
   for (size_t i = 0; i < n; i++)
     if (words[i] && bits >> i & 1)
-      add_word (b, words[i]);
+      buf_add_word (b, words[i]);
 }
 
 static void
@@ -45,11 +39,11 @@ add_features (const struct btrfs_super *sb, struct buf *b)
 {
   add_words (b, sb->incompat, incompat_words, ARRAY_SIZE (incompat_words));
   add_words (b, sb->compat_ro, compat_ro_words, ARRAY_SIZE (compat_ro_words));
-  add_word (b, btrfs_csum_name (sb->csum));
+  buf_add_word (b, btrfs_csum_name (sb->csum));
   if (sb->flags & BTRFS_SUPER_SEEDING)
-    add_word (b, "SEEDING");
+    buf_add_word (b, "SEEDING");
   if (sb->flags & BTRFS_SUPER_METADUMP)
-    add_word (b, "METADUMP");
+    buf_add_word (b, "METADUMP");
 }
 
 /* --- room ------------------------------------------------------------ */
