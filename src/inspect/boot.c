@@ -97,20 +97,6 @@ fall_back (struct boot *b, struct err *e)
                                            : choose_without_loader (b, e);
 }
 
-int
-boot_cmdline (const struct vfs *v, struct fact *ret, struct err *e)
-{
-  struct boot b = { 0 };
-  int r = boot_loader_read (&b, v, e);
-
-  if (r >= 0) {
-    *ret = b.cmdline;
-    b.cmdline = (struct fact){ 0 };
-  }
-  boot_free (&b);
-  return r == -1 ? -1 : 0;
-}
-
 /* --- firmware -------------------------------------------------------- */
 
 static const struct {

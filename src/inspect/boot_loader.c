@@ -349,3 +349,17 @@ boot_loader_read (struct boot *b, const struct vfs *v, struct err *e)
     return boot_no_answer (b, e) == -1 ? -1 : 1;
   return r;
 }
+
+int
+boot_cmdline (const struct vfs *v, struct fact *ret, struct err *e)
+{
+  struct boot b = { 0 };
+  int r = find_entry (&b, v, e);
+
+  if (r >= 0) {
+    *ret = b.cmdline;
+    b.cmdline = (struct fact){ 0 };
+  }
+  boot_free (&b);
+  return r == -1 ? -1 : 0;
+}
