@@ -84,4 +84,20 @@ requires_debian ()
     skip "no mount namespaces here, so the Debian images cannot be built"
 }
 
+# Two tests that take a loop device at the same moment: one is told that it is
+# busy, and tries again.
+mount ()
+{
+  local said
+  for _ in 1 2 3 4 5; do
+    said=$(command mount "$@" 2>&1) && return 0
+    case $said in
+      *busy*) sleep 0.3 ;;
+      *) break ;;
+    esac
+  done
+  printf '%s\n' "$said" >&2
+  return 32
+}
+
 tool () { printf '%s\n' "$builddir/tests/tools/$1"; }

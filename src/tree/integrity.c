@@ -69,12 +69,17 @@ const struct node_def integrity_volume_rows[] = {
   END_ROWS,
 };
 
-/* What holds no filesystem has no file.  1, 0; -1: nobody knows. */
+/* What holds no filesystem has no file, nor has a volume of a kind that is
+ * not read (a thin one).  1, 0; -1: nobody knows. */
 static int
 has_filesystem (struct volume *v, struct err *e)
 {
   const struct superblock *sb = volume_superblock (v, e);
 
+  if (!sb && e->code == ENOTSUP) {
+    err_clear (e);
+    return 0;
+  }
   if (!sb)
     return -1;
   if (volume_partition (v) && volume_partition (v)->extended)
@@ -117,6 +122,10 @@ list_integrity (struct node *n, struct err *e)
     if (has == 1 && add_volume (n, v[i], e) == -1)
       return -1;
   }
+  if (!first.code && image_volumes_missing (node_image (n), e) &&
+      e->code == EIO)
+    first = *e;
+  err_clear (e);
   *e = first;
   return first.code ? -1 : 0;
 }
