@@ -5,7 +5,8 @@ SPDX-License-Identifier: GPL-2.0-or-later
   fuzz/make-seeds-squashfs.py [DIRECTORY]
 
 A small tree through mksquashfs and mkfs.erofs.  One squashfs is not
-compressed at all, so that the fuzzer gets at the metadata."""
+compressed at all, so that the fuzzer gets at the metadata.  What Debian 12's
+mkfs.erofs cannot write comes from the one that MKFS_EROFS names (1.9 did)."""
 
 import os
 import re
@@ -59,7 +60,7 @@ def make_sparse(path):
         f.write(out + struct.pack(">IH", len(data) - 1, 1) + data[-1:])
 
 
-def seed(how, name, *options):
+def seed(how, name, *options, mkfs="mkfs.erofs"):
     os.makedirs(OUT + "/" + how, exist_ok=True)
     to = OUT + "/" + how + "/" + name
     with tempfile.TemporaryDirectory() as tmp:
@@ -69,7 +70,7 @@ def seed(how, name, *options):
         make = {"squashfs": ["mksquashfs", tree, to, "-noappend", "-b", "4096",
                              "-all-time", "1500000000", "-mkfs-time",
                              "1500000000", "-nopad", *options],
-                "erofs": ["mkfs.erofs", "-T", "1500000000", "-U",
+                "erofs": [mkfs, "-T", "1500000000", "-U",
                           "00000000-0000-0000-0000-000000000001", *options,
                           to, tree]}
         subprocess.run(make[how], check=True, stdout=subprocess.DEVNULL)
@@ -84,3 +85,13 @@ for compression in ("lzma", "lzo", "lz4", "xz", "zstd"):
 seed("erofs", "plain", "-x", "1")
 seed("erofs", "chunks", "--chunksize=4096")
 seed("erofs", "lz4", "-zlz4", "-E", "force-inode-extended")
+seed("erofs", "lz4-legacy", "-zlz4", "-E", "legacy-compress")
+seed("erofs", "lz4-tails", "-zlz4hc", "-C16384", "-E", "ztailpacking")
+if "MKFS_EROFS" in os.environ:
+    for name, *options in (
+            ("lzma-fragments", "-zlzma", "-C16384", "-E", "fragments"),
+            ("deflate-dedupe", "-zdeflate", "-C8192", "-E",
+             "dedupe,ztailpacking"),
+            ("zstd-fragments", "-zzstd", "-C16384", "-E",
+             "all-fragments,dedupe")):
+        seed("erofs", name, *options, mkfs=os.environ["MKFS_EROFS"])

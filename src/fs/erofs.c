@@ -1,15 +1,5 @@
-/* xrayfs: EROFS
+/* xrayfs: EROFS: inodes, directories, attributes, the filesystem as a whole
  * SPDX-License-Identifier: GPL-2.0-or-later
- *
- * An own reader, after the kernel's documentation
- * (Documentation/filesystems/erofs.rst) and what mkfs.erofs writes: files
- * that are not compressed.  Of compressed ones there is everything but the
- * data.
- *
- * Words: an inode number (nid) counts places of 32 bytes from the start of
- * the area for metadata.  An inode is followed by its attributes, and these
- * by the end of its data (inline) or a table of chunks.  All numbers are
- * little-endian.
  */
 #include <dirent.h>
 #include <inttypes.h>
@@ -20,7 +10,7 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "block/cache.h"
-#include "fs/fs.h"
+#include "fs/erofs.h"
 #include "fs/pages.h"
 
 #define SUPER_OFFSET 1024
@@ -28,7 +18,6 @@
 #define MAGIC        0xe0f5e1e2
 #define SLOT         32 /* of an inode; a long one takes two */
 #define DIRENT       12
-#define NULL_BLOCK   UINT32_MAX
 #define MAX_LINK     65535
 /* Against one that claims all of a large image: some millions of files. */
 #define MAX_DIRECTORY (256 * MiB)
@@ -36,40 +25,17 @@
 enum { COMPAT_CHECKSUM = 1 };
 enum { INCOMPAT_KNOWN = 0x7f };
 
-enum layout { FLAT, COMPRESSED, INLINE, COMPRESSED_COMPACT, CHUNKED };
-enum { CHUNK_BITS = 0x1f, CHUNK_INDEXES = 0x20 };
-
-struct erofs {
-  struct block *block;
-  const void *owner;
-  unsigned block_log;
-  uint32_t block_size, blocks;
-  uint64_t meta, xattrs; /* bytes */
-  uint32_t compat, incompat;
-  uint64_t inodes;
-  struct timespec built;
-  uint64_t found_dir, found_at; /* where the last lookup ended */
-};
-
-struct inode {
-  mode_t mode;
-  enum layout layout;
-  uint64_t size, at;       /* AT: where it lies; bytes */
-  unsigned len, xattr_len; /* of the inode, of its attributes */
-  uint32_t nlink, uid, gid, start, chunk;
-  struct timespec time;
-};
-
-static int
-read_at (struct erofs *f, uint64_t off, void *buf, size_t len, struct err *e)
+int
+erofs_read (struct erofs *f, uint64_t off, void *buf, size_t len,
+            struct err *e)
 {
-  return pages_read (f->block, f->owner, off, buf, len, e);
+  return pages_read (f->block, f->page_owner, off, buf, len, e);
 }
 
 /* --- inodes ---------------------------------------------------------- */
 
 static void
-take_inode (const struct erofs *f, struct inode *n, const char *p)
+take_inode (const struct erofs *f, struct erofs_inode *n, const char *p)
 {
   bool is_long = n->len == 2 * SLOT;
 
@@ -85,34 +51,35 @@ take_inode (const struct erofs *f, struct inode *n, const char *p)
 }
 
 static int
-check_inode (const struct inode *n, unsigned format, struct err *e)
+check_inode (const struct erofs_inode *n, unsigned format, struct err *e)
 {
-  if (format & ~0xfu || n->layout > CHUNKED)
+  if (format & ~0xfu || n->layout > EROFS_CHUNKED)
     return err_set (e, ENOTSUP, "inode of unknown format 0x%x", format);
   if (!fs_type_is_known (n->mode))
     return err_set (e, EIO, "impossible mode 0%o", n->mode);
   if (n->size > INT64_MAX)
     return err_set (e, EIO, "file of %" PRIu64 " bytes", n->size);
-  if (n->layout == CHUNKED && n->start & 0xffff & ~0x3fu)
+  if (n->layout == EROFS_CHUNKED && n->start & 0xffff & ~0x3fu)
     return err_set (e, ENOTSUP, "chunks of unknown format 0x%x",
                     n->start & 0xffff);
   return 0;
 }
 
-static int
-read_inode (struct erofs *f, uint64_t nid, struct inode *n, struct err *e)
+int
+erofs_read_inode (struct erofs *f, uint64_t nid, struct erofs_inode *n,
+                  struct err *e)
 {
   char p[2 * SLOT];
   unsigned format, count;
 
   if (nid >> FS_INO_BITS)
     return err_set (e, EIO, "there cannot be such an inode");
-  *n = (struct inode){ .at = f->meta + nid * SLOT };
-  if (read_at (f, n->at, p, SLOT, e) == -1)
+  *n = (struct erofs_inode){ .at = f->meta + nid * SLOT };
+  if (erofs_read (f, n->at, p, SLOT, e) == -1)
     return -1;
   format = load_le16 (p);
   n->len = format & 1 ? 2 * SLOT : SLOT;
-  if (n->len > SLOT && read_at (f, n->at + SLOT, p + SLOT, SLOT, e) == -1)
+  if (n->len > SLOT && erofs_read (f, n->at + SLOT, p + SLOT, SLOT, e) == -1)
     return -1;
   n->layout = format >> 1 & 7;
   n->mode = load_le16 (p + 4);
@@ -124,7 +91,7 @@ read_inode (struct erofs *f, uint64_t nid, struct inode *n, struct err *e)
 
 /* As Linux packs them. */
 static dev_t
-load_rdev (const struct inode *n)
+load_rdev (const struct erofs_inode *n)
 {
   uint32_t dev = n->start;
 
@@ -133,19 +100,13 @@ load_rdev (const struct inode *n)
   return makedev (dev >> 8 & 0xfff, (dev & 0xff) | (dev >> 12 & 0xfff00));
 }
 
-static bool
-is_compressed (const struct inode *n)
-{
-  return n->layout == COMPRESSED || n->layout == COMPRESSED_COMPACT;
-}
-
 static int
 erofs_stat (struct fs *fs, uint64_t ino, struct fs_stat *ret, struct err *e)
 {
   struct erofs *f = fs->priv;
-  struct inode n;
+  struct erofs_inode n;
 
-  if (read_inode (f, ino, &n, e) == -1)
+  if (erofs_read_inode (f, ino, &n, e) == -1)
     return -1;
   *ret = (struct fs_stat){
     .ino = ino,
@@ -154,8 +115,8 @@ erofs_stat (struct fs *fs, uint64_t ino, struct fs_stat *ret, struct err *e)
     .uid = n.uid,
     .gid = n.gid,
     .size = n.size,
-    .blocks = (is_compressed (&n) && n.start ? (uint64_t) n.start
-                                             : div_up (n.size, f->block_size))
+    .blocks = (erofs_is_compressed (&n) ? (uint64_t) n.start
+                                        : div_up (n.size, f->block_size))
               << (f->block_log - 9),
     .blksize = f->block_size,
     .rdev = load_rdev (&n),
@@ -166,119 +127,15 @@ erofs_stat (struct fs *fs, uint64_t ino, struct fs_stat *ret, struct err *e)
   return 0;
 }
 
-/* --- data ------------------------------------------------------------ */
-
-/* The last block, or what there is of it, lies behind the inode and its
- * attributes, and within a block. */
-static int
-map_inline (const struct erofs *f, const struct inode *n, uint64_t off,
-            struct extent *ret, struct err *e)
-{
-  uint64_t first = n->size ? (n->size - 1) >> f->block_log : 0;
-  uint64_t tail = first << f->block_log, at = n->at + n->len + n->xattr_len;
-
-  if (off < tail) {
-    *ret = extent_data (tail - off, f->block,
-                        ((uint64_t) n->start << f->block_log) + off);
-    return 0;
-  }
-  if ((at & (f->block_size - 1)) + (n->size - tail) > f->block_size)
-    return err_set (e, EIO, "inline data cross the end of a block");
-  *ret = extent_data (n->size - off, f->block, at + (off - tail));
-  return 0;
-}
-
-/* A table of blocks, 4 bytes for each chunk, or 8 with the device. */
-static int
-map_chunk (struct erofs *f, const struct inode *n, uint64_t off,
-           struct extent *ret, struct err *e)
-{
-  unsigned log = f->block_log + (n->start & CHUNK_BITS);
-  size_t unit = n->start & CHUNK_INDEXES ? 8 : 4;
-  uint64_t index = off >> log, skip = off & ((UINT64_C (1) << log) - 1);
-  uint64_t table = round_up (n->at + n->len + n->xattr_len, unit);
-  uint32_t block;
-  char p[8];
-
-  /* INDEX is less than 2^54, and the table begins below 2^54. */
-  if (read_at (f, table + index * unit, p, unit, e) == -1)
-    return err_in (e, "table of chunks");
-  block = load_le32 (p + unit - 4);
-  *ret = extent_of (EXTENT_UNALLOCATED,
-                    MIN ((UINT64_C (1) << log) - skip, n->size - off));
-  if (block == NULL_BLOCK)
-    return 0;
-  if (unit == 8 && load_le16 (p + 2) != 0)
-    return err_set (e, ENOTSUP, "data on another device");
-  *ret = extent_data (ret->length, f->block,
-                      ((uint64_t) block << f->block_log) + skip);
-  return 0;
-}
-
-/* What lies at OFF of N's data, which is within them. */
-static int
-map_data (struct erofs *f, const struct inode *n, uint64_t off,
-          struct extent *ret, struct err *e)
-{
-  switch (n->layout) {
-  case FLAT:
-    *ret = extent_data (n->size - off, f->block,
-                        ((uint64_t) n->start << f->block_log) + off);
-    return 0;
-  case INLINE:
-    return map_inline (f, n, off, ret, e);
-  case CHUNKED:
-    return map_chunk (f, n, off, ret, e);
-  default:
-    return err_set (e, ENOTSUP, "compressed file");
-  }
-}
-
-static int
-erofs_map (struct fs *fs, uint64_t ino, uint64_t off, uint64_t len,
-           struct extent *ret, struct err *e)
-{
-  struct inode n;
-
-  if (read_inode (fs->priv, ino, &n, e) == -1)
-    return -1;
-  if (S_ISDIR (n.mode))
-    return err_set (e, EISDIR, "is a directory");
-  if (!S_ISREG (n.mode))
-    return err_set (e, EINVAL, "not a regular file");
-  if (map_data (fs->priv, &n, off, ret, e) == -1)
-    return -1;
-  ret->length = MIN (ret->length, len);
-  return 0;
-}
-
-/* LEN bytes at OFF of a directory or link, which has them. */
-static int
-read_data (struct erofs *f, const struct inode *n, uint64_t off, void *buf,
-           size_t len, struct err *e)
-{
-  struct extent x = { 0 };
-  size_t here;
-
-  for (char *to = buf; len > 0; to += here, off += here, len -= here) {
-    if (map_data (f, n, off, &x, e) == -1)
-      return -1;
-    here = MIN (len, x.length);
-    if (x.kind != EXTENT_DATA)
-      return err_set (e, EIO, "a part is a hole");
-    if (read_at (f, x.offset, to, here, e) == -1)
-      return -1;
-  }
-  return 0;
-}
+/* --- links ----------------------------------------------------------- */
 
 static int
 erofs_readlink (struct fs *fs, uint64_t ino, struct buf *ret, struct err *e)
 {
-  struct inode n;
+  struct erofs_inode n;
   char *to;
 
-  if (read_inode (fs->priv, ino, &n, e) == -1)
+  if (erofs_read_inode (fs->priv, ino, &n, e) == -1)
     return -1;
   if (!S_ISLNK (n.mode))
     return err_set (e, EINVAL, "not a symbolic link");
@@ -287,7 +144,7 @@ erofs_readlink (struct fs *fs, uint64_t ino, struct buf *ret, struct err *e)
   to = buf_reserve (ret, n.size);
   if (!to)
     return err_set (e, ENOMEM, "out of memory");
-  if (read_data (fs->priv, &n, 0, to, n.size, e) == -1)
+  if (erofs_read_data (fs->priv, &n, 0, to, n.size, e) == -1)
     return -1;
   if (memchr (to, '\0', n.size))
     return err_set (e, EIO, "symbolic link holds a NUL");
@@ -306,7 +163,7 @@ struct dir_block {
 };
 
 static int
-read_dir_block (struct erofs *f, const struct inode *n, uint64_t off,
+read_dir_block (struct erofs *f, const struct erofs_inode *n, uint64_t off,
                 struct dir_block *b, struct err *e)
 {
   size_t names;
@@ -314,7 +171,7 @@ read_dir_block (struct erofs *f, const struct inode *n, uint64_t off,
   b->len = MIN (f->block_size, n->size - off);
   if (b->len < DIRENT)
     return err_set (e, EIO, "directory ends within an entry");
-  if (read_data (f, n, off, b->data, b->len, e) == -1)
+  if (erofs_read_data (f, n, off, b->data, b->len, e) == -1)
     return -1;
   names = load_le16 (b->data + 8);
   if (names < DIRENT || names > b->len)
@@ -382,12 +239,12 @@ list (struct erofs *f, uint64_t dir, uint64_t *off, uint64_t end,
 {
   CLEANUP_FREE char *data = malloc (f->block_size);
   struct dir_block b = { .data = data };
-  struct inode n = { 0 };
+  struct erofs_inode n = { 0 };
   int r = 0;
 
   if (!data)
     return err_set (e, ENOMEM, "out of memory");
-  if (read_inode (f, dir, &n, e) == -1)
+  if (erofs_read_inode (f, dir, &n, e) == -1)
     return -1;
   if (!S_ISDIR (n.mode))
     return err_set (e, ENOTDIR, "not a directory");
@@ -473,7 +330,7 @@ give_xattr (struct erofs *f, uint64_t *at, fs_xattr_fn fn, void *arg,
   char head[4], *to;
   unsigned index;
 
-  if (read_at (f, *at, head, sizeof head, e) == -1)
+  if (erofs_read (f, *at, head, sizeof head, e) == -1)
     return -1;
   name_len = (unsigned char) head[0];
   index = (unsigned char) head[1];
@@ -486,8 +343,8 @@ give_xattr (struct erofs *f, uint64_t *at, fs_xattr_fn fn, void *arg,
   to = buf_reserve (&name, name_len + 1);
   if (!to || !buf_reserve (&value, value_len + 1))
     return err_set (e, ENOMEM, "out of memory");
-  if (read_at (f, *at + 4, to, name_len, e) == -1 ||
-      read_at (f, *at + 4 + name_len, value.data, value_len, e) == -1)
+  if (erofs_read (f, *at + 4, to, name_len, e) == -1 ||
+      erofs_read (f, *at + 4 + name_len, value.data, value_len, e) == -1)
     return -1;
   to[name_len] = '\0';
   if (strlen (to) != name_len)
@@ -499,20 +356,20 @@ give_xattr (struct erofs *f, uint64_t *at, fs_xattr_fn fn, void *arg,
 /* A header of 12 bytes with the number of those that are shared, their
  * places in the area of shared ones, and then what is the inode's own. */
 static int
-each_xattr (struct erofs *f, const struct inode *n, fs_xattr_fn fn, void *arg,
-            struct err *e)
+each_xattr (struct erofs *f, const struct erofs_inode *n, fs_xattr_fn fn,
+            void *arg, struct err *e)
 {
   uint64_t at = n->at + n->len, end = at + n->xattr_len, shared;
   char head[12], id[4];
   int r = 0;
 
-  if (read_at (f, at, head, sizeof head, e) == -1)
+  if (erofs_read (f, at, head, sizeof head, e) == -1)
     return -1;
   at += sizeof head;
   for (unsigned i = (unsigned char) head[4]; r == 0 && i > 0; i--, at += 4) {
     if (at + 4 > end)
       return err_set (e, EIO, "shared ones beyond the end");
-    if (read_at (f, at, id, sizeof id, e) == -1)
+    if (erofs_read (f, at, id, sizeof id, e) == -1)
       return -1;
     shared = f->xattrs + (uint64_t) load_le32 (id) * 4;
     r = give_xattr (f, &shared, fn, arg, e);
@@ -529,9 +386,9 @@ static int
 erofs_xattrs (struct fs *fs, uint64_t ino, fs_xattr_fn fn, void *arg,
               struct err *e)
 {
-  struct inode n;
+  struct erofs_inode n;
 
-  if (read_inode (fs->priv, ino, &n, e) == -1)
+  if (erofs_read_inode (fs->priv, ino, &n, e) == -1)
     return -1;
   if (n.xattr_len == 0)
     return 0;
@@ -582,7 +439,7 @@ checksum_is_right (struct erofs *f, bool *ret, struct err *e)
 
   if (!p)
     return err_set (e, ENOMEM, "out of memory");
-  if (read_at (f, SUPER_OFFSET, p, len, e) == -1)
+  if (erofs_read (f, SUPER_OFFSET, p, len, e) == -1)
     return -1;
   stored = load_le32 (p + 4);
   memset (p + 4, 0, 4);
@@ -613,7 +470,7 @@ read_super (struct erofs *f, uint64_t *ret_root, struct err *e)
 {
   char p[SUPER_SIZE];
 
-  if (read_at (f, SUPER_OFFSET, p, sizeof p, e) == -1)
+  if (erofs_read (f, SUPER_OFFSET, p, sizeof p, e) == -1)
     return -1;
   if (load_le32 (p) != MAGIC)
     return err_set (e, EIO, "wrong magic");
@@ -634,6 +491,7 @@ read_super (struct erofs *f, uint64_t *ret_root, struct err *e)
   f->blocks = load_le32 (p + 36);
   f->meta = (uint64_t) load_le32 (p + 40) << f->block_log;
   f->xattrs = (uint64_t) load_le32 (p + 44) << f->block_log;
+  f->packed = load_le64 (p + 96);
   *ret_root = load_le16 (p + 14);
   return 0;
 }
@@ -642,17 +500,18 @@ static int
 erofs_mount (struct fs *fs, struct err *e)
 {
   struct erofs *f = calloc (1, sizeof *f);
-  struct inode root;
+  struct erofs_inode root;
 
   fs->priv = f;
   if (!f)
     return err_set (e, ENOMEM, "out of memory");
   f->block = fs->block;
-  f->owner = cache_new_owner ();
+  f->page_owner = cache_new_owner ();
+  f->data_owner = cache_new_owner ();
   f->found_dir = UINT64_MAX;
   if (read_super (f, &fs->root, e) == -1)
     return err_in (e, "superblock");
-  if (read_inode (f, fs->root, &root, e) == -1)
+  if (erofs_read_inode (f, fs->root, &root, e) == -1)
     return err_in (e, "root directory");
   if (!S_ISDIR (root.mode))
     return err_set (e, EIO, "root is not a directory");
@@ -677,6 +536,8 @@ const struct fs_ops erofs_ops = {
   .readlink = erofs_readlink,
   .xattrs = erofs_xattrs,
   .map = erofs_map,
+  .pread = erofs_pread,
+  .pread_unlocked = true,
   .info = erofs_info,
   .check = erofs_check,
   .unmount = erofs_unmount,

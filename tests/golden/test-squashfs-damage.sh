@@ -71,7 +71,9 @@ for at in range(inodes + 2, directories, 3):
             sys.exit("%d: a new name: %r" % (at, line))
 if seen < (directories - inodes) / 6:
     sys.exit("only %d damages were seen" % seen)
-for kind, seed in (("squashfs", "plain"), ("squashfs", "zstd"), ("erofs", "plain"), ("erofs", "chunks")):
+for kind, seed in (("squashfs", "plain"), ("squashfs", "zstd"), ("erofs", "plain"), ("erofs", "chunks"),
+                   ("erofs", "lz4-legacy"), ("erofs", "lz4-tails"), ("erofs", "lzma-fragments"),
+                   ("erofs", "zstd-fragments")):
     clean = open(corpus + "/" + kind + "/" + seed, "rb").read()
     if clean[:4] == b"SPRS":
         out, i = bytearray(), 4

@@ -8,5 +8,8 @@ main (void)
 {
   fs_fault_sweep ("erofs", "erofs/plain");
   fs_fault_sweep ("erofs", "erofs/chunks");
+  fs_fault_sweep ("erofs", "erofs/lz4");
+  fs_fault_sweep ("erofs", "erofs/lz4-legacy");
+  fs_fault_sweep ("erofs", "erofs/lz4-tails");
   return 0;
 }
