@@ -126,7 +126,7 @@ test_contents (void)
   CHECK (!initramfs_has (&i, "other") && !initramfs_has (&i, "newer"));
   CHECK_STR (buf_str (&i.modules_dep), "second\n");
   CHECK_STR (buf_str (&i.modprobe), "blacklist a\n");
-  CHECK (!i.squashed);
+  CHECK (!i.hidden.code && i.elsewhere.len == 0);
   initramfs_free (&i);
 }
 
@@ -141,7 +141,7 @@ test_squashed (void)
   end (&b);
   struct memory m = { b.data, b.len, SIZE_MAX, 0, 0 };
   CHECK_OK (read_it (&m, b.len, &i, &e));
-  CHECK (i.squashed);
+  CHECK (i.hidden.code == ENOTSUP);
   initramfs_free (&i);
 }
 
