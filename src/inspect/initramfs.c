@@ -614,7 +614,8 @@ read_segment (struct reader *r, uint64_t *off, const char *head, size_t len)
                     "at %" PRIu64 ": neither a cpio archive nor a"
                     " compression that is known",
                     *off);
-  if (status == -1)
+  /* libarchive takes a read that failed behind a stream for its end. */
+  if (status == -1 || r->err->code)
     return err_in (r->err, "at %" PRIu64, *off);
   if (length == 0 || length > r->source->size - *off)
     length = r->source->size - *off;
@@ -668,6 +669,7 @@ initramfs_read (const struct initramfs_source *source, const char *version,
   };
   int status;
 
+  err_clear (e);
   if (source->size == 0)
     return err_set (e, EINVAL, "the file is empty");
   if (source->size > MAX_FILE)
