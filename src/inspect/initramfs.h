@@ -27,7 +27,8 @@ struct initramfs {
   struct buf layout;  /* evidence: one segment a line */
   size_t entries;
   bool takes_blacklist; /* initramfs-tools: blacklist= on the command line */
-  /* Modules in lib itself, of which it is not known that they get loaded. */
+  /* Modules outside lib/modules/VERSION: whether they get loaded is not
+   * known. */
   struct name_vec elsewhere;
   /* code != 0: why part of it is not known (an image inside that is not
    * read); why a file of modprobe.d is not. */

@@ -39,7 +39,7 @@ struct content {
   struct initramfs *out;
 
   struct modprobe_vec modprobe;
-  struct name_vec direct; /* modules in lib or lib/modules itself */
+  struct name_vec direct; /* modules outside lib/modules/VERSION */
   struct buf init;        /* the script that the kernel starts */
   bool booster;
   uint64_t texts; /* bytes read of texts */

@@ -166,5 +166,15 @@ if command -v lsinitramfs > /dev/null && [ -f "$cache_dir/images/debian.qcow2" ]
     "partitions/1/files/boot/$path" > real
   lsinitramfs real > real.names
   same "Debian's $path" real real
+  # What has_virtio reads is that file, and little else.
+  for image in debian.qcow2 debian.raw; do
+    [ -f "$cache_dir/images/$image" ] || continue
+    bytes=$("$XRAYFS" cat "$cache_dir/images/$image" has_virtio \
+      image/bytes_read | tail -n 1)
+    if [ "$bytes" -gt $(($(wc -c < real) + 8 * 1024 * 1024)) ]; then
+      note "has_virtio of $image reads $bytes bytes" >&2
+      failed=1
+    fi
+  done
 fi
 exit "$failed"
