@@ -7,6 +7,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -51,14 +53,30 @@ do_lookup (fuse_req_t req, fuse_ino_t parent, const char *name)
   op_start (req, parent, name, NULL, 0, lookup_compute, lookup_reply);
 }
 
+/* With -d: what was found out, and what it cost. */
+static int
+read_finding (struct served *fs, struct handle *h, struct err *e)
+{
+  bool known = !fs->options->debug || tree_ready (fs->tree, h->id);
+  int r = handle_read_finding (h, fs->tree, e);
+  CLEANUP_BUF struct buf path = { 0 };
+
+  if (known)
+    return r;
+  tree_path (fs->tree, h->id, &path);
+  fprintf (stderr, "xrayfs: %s %s: %" PRIu64 " bytes of the image read\n",
+           buf_str (&path), r == 0 ? "is known" : "cannot be known",
+           image_disk (fs->image)->env->bytes_read);
+  return r;
+}
+
 static void
 open_compute (struct task *t)
 {
   struct op *op = (struct op *) t;
 
   op->handle = handle_new (&op->fs->handles, t->node, &op->err);
-  if (op->handle &&
-      handle_read_finding (op->handle, op->fs->tree, &op->err) == 0)
+  if (op->handle && read_finding (op->fs, op->handle, &op->err) == 0)
     op->err.code = 0;
 }
 
@@ -220,8 +238,7 @@ unopened (struct served *fs, node_id id, bool fresh, bool *ret_new,
   *ret_new = !h;
   if (h || !(h = handle_new (&fs->handles, id, e)))
     return h;
-  if (tree_is_finding (fs->tree, id) &&
-      handle_read_finding (h, fs->tree, e) == -1) {
+  if (tree_is_finding (fs->tree, id) && read_finding (fs, h, e) == -1) {
     handle_free (&fs->handles, h);
     return NULL;
   }

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "inspect/initramfs.h"
-
 #include <archive.h>
 #include <archive_entry.h>
 #include <ctype.h>
@@ -8,27 +6,33 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "inspect/initramfs_priv.h"
+#include "inspect/lzop.h"
 #include "inspect/stream_end.h"
 
 #define CHUNK (256 * KiB)
-/* Limits against an image that wants to keep us busy: real initramfs have up
- * to some 20,000 entries and a few hundred MiB. */
-#define MAX_ENTRIES  500000
+/* Limits as those in initramfs_priv.h. */
 #define MAX_UNPACKED (8 * GiB)
 #define MAX_SEGMENTS 64
 #define MAX_FILE     (4 * GiB) /* a loader has to find memory for it */
-#define MAX_TEXT     (8 * MiB)
 
 /* The cpio trailer: a 110-byte header and the name "TRAILER!!!" with its
  * NUL, filled up to a multiple of 4. */
 #define TRAILER_SIZE 124
 
+static void
+free_names (struct name_vec *v)
+{
+  for (size_t i = 0; i < v->len; i++)
+    free (v->items[i]);
+  free (v->items);
+}
+
 void
 initramfs_free (struct initramfs *i)
 {
-  for (size_t k = 0; k < i->modules.len; k++)
-    free (i->modules.items[k]);
-  free (i->modules.items);
+  free_names (&i->modules);
+  free_names (&i->elsewhere);
   buf_free (&i->modprobe);
   buf_free (&i->modules_dep);
   buf_free (&i->builtin);
@@ -36,84 +40,16 @@ initramfs_free (struct initramfs *i)
   *i = (struct initramfs){ 0 };
 }
 
-/* --- module names ---------------------------------------------------- */
-
-bool
-module_name (const char *path, size_t len, char *to, size_t size)
-{
-  static const char *const endings[] = { ".ko",     ".ko.gz",  ".ko.xz",
-                                         ".ko.zst", ".ko.bz2", ".ko.lzma" };
-  const char *base = memrchr (path, '/', len);
-  size_t n = base ? len - (size_t) (++base - path) : len, cut = 0;
-
-  base = base ? base : path;
-  for (size_t i = 0; i < ARRAY_SIZE (endings); i++) {
-    size_t l = strlen (endings[i]);
-    if (n > l && !memcmp (base + n - l, endings[i], l))
-      cut = l;
-  }
-  if (cut == 0 || n - cut >= size)
-    return false;
-  for (size_t i = 0; i < n - cut; i++)
-    to[i] = base[i] == '-' ? '_' : base[i];
-  to[n - cut] = '\0';
-  return true;
-}
-
-static int
-compare_names (const void *a, const void *b)
-{
-  return strcmp (*(char *const *) a, *(char *const *) b);
-}
-
-bool
-initramfs_has (const struct initramfs *i, const char *module)
-{
-  return i->modules.len && bsearch (&module, i->modules.items, i->modules.len,
-                                    sizeof (char *), compare_names);
-}
-
 /* --- one cpio archive ------------------------------------------------ */
 
 struct reader {
   const struct initramfs_source *source;
-  const char *version;
-  void (*fn) (void *, const char *);
-  void *fn_arg;
+  struct content content;
   struct initramfs *out;
   struct err *err;
   uint64_t unpacked;
   struct stream stream; /* of the same source, to find ends in */
 };
-
-/* "./usr/lib/modules/6.1/kernel/x.ko" -> "kernel/x.ko" if it is VERSION's. */
-static const char *
-below_modules (const char *name, const char *version)
-{
-  size_t len = strlen (version);
-
-  if (!strncmp (name, "usr/", 4))
-    name += 4;
-  if (strncmp (name, "lib/modules/", 12) ||
-      strncmp (name + 12, version, len) || name[12 + len] != '/')
-    return NULL;
-  return name + 12 + len + 1;
-}
-
-static bool
-is_modprobe_config (const char *name)
-{
-  size_t len = strlen (name);
-
-  if (!strncmp (name, "usr/", 4)) {
-    name += 4;
-    len -= 4;
-  }
-  return len > 5 && !strcmp (name + len - 5, ".conf") &&
-         (!strncmp (name, "etc/modprobe.d/", 15) ||
-          !strncmp (name, "lib/modprobe.d/", 15) ||
-          !strncmp (name, "run/modprobe.d/", 15));
-}
 
 static int
 archive_error (struct archive *a, struct err *e, const char *what)
@@ -126,70 +62,77 @@ archive_error (struct archive *a, struct err *e, const char *what)
                                            : "damaged");
 }
 
-static int
-read_text (struct reader *r, struct archive *a, int64_t size, struct buf *to)
-{
-  char *data;
-  la_ssize_t n;
+struct archive_file {
+  struct archive *archive;
+  size_t size;
+};
 
-  if (size < 0 || (uint64_t) size + to->len > MAX_TEXT)
-    return err_set (r->err, EFBIG, "a configuration file is too large");
-  data = buf_reserve (to, (size_t) size + 1);
-  if (!data)
-    return err_set (r->err, ENOMEM, "out of memory");
-  n = archive_read_data (a, data, (size_t) size);
+static int
+read_archive_file (void *arg, void *buf, struct err *e)
+{
+  const struct archive_file *f = arg;
+  la_ssize_t n = archive_read_data (f->archive, buf, f->size);
+
   if (n < 0)
-    return archive_error (a, r->err, "cpio");
-  to->len += (size_t) n;
-  buf_puts (to, "\n");
-  return 0;
+    return archive_error (f->archive, e, "cpio");
+  return (size_t) n == f->size
+             ? 0
+             : err_set (e, EIO, "cpio: a file ends before its size");
+}
+
+/* dracut: the filesystem in which all the rest is. */
+static bool
+is_inner_image (const char *name)
+{
+  static const char *const names[] = { "squash-root.img", "squashfs-root.img",
+                                       "erofs-root.img", "squash/root.img" };
+
+  while (!strncmp (name, "./", 2) || *name == '/')
+    name += *name == '/' ? 1 : 2;
+  for (size_t i = 0; i < ARRAY_SIZE (names); i++)
+    if (!strcmp (name, names[i]))
+      return true;
+  return false;
 }
 
 static int
-add_module (struct reader *r, const char *path)
+take_inner_image (struct reader *r, const struct initramfs_file *f)
 {
-  char name[128], *copy;
+  CLEANUP_FREE char *data = NULL;
 
-  if (!module_name (path, strlen (path), name, sizeof name))
+  if (f->size > INITRAMFS_MAX_IMAGE) {
+    err_set (&r->out->hidden, EFBIG, "%s is larger than %d bytes", f->name,
+             INITRAMFS_MAX_IMAGE);
     return 0;
-  copy = strdup (name);
-  if (!copy || name_vec_push (&r->out->modules, copy) == -1) {
-    free (copy);
-    return err_set (r->err, ENOMEM, "out of memory");
   }
-  return 0;
+  data = malloc (f->size + 1);
+  if (!data)
+    return err_set (r->err, ENOMEM, "out of memory");
+  if (f->read (f->arg, data, r->err) == -1)
+    return -1;
+  return image_take (&r->content, f->name, data, f->size, r->err);
 }
 
 static int
 take_entry (struct reader *r, struct archive *a, struct archive_entry *entry)
 {
-  const char *name = archive_entry_pathname (entry), *below;
+  int64_t size = archive_entry_size (entry);
   bool regular = archive_entry_filetype (entry) == AE_IFREG;
+  struct archive_file data = { a, size > 0 ? (size_t) size : 0 };
+  struct initramfs_file f = { .name = archive_entry_pathname (entry),
+                              .target = archive_entry_symlink (entry),
+                              .regular = regular,
+                              .size = data.size,
+                              .read = read_archive_file,
+                              .arg = &data };
 
-  if (!name)
+  if (!f.name)
     return 0;
-  if (r->fn)
-    r->fn (r->fn_arg, name);
-  while (!strncmp (name, "./", 2) || *name == '/')
-    name += *name == '/' ? 1 : 2;
-  below = below_modules (name, r->version);
-  if (below && !strcmp (below, "modules.dep") && regular) {
-    buf_reset (&r->out->modules_dep);
-    return read_text (r, a, archive_entry_size (entry), &r->out->modules_dep);
-  }
-  if (below && !strcmp (below, "modules.builtin") && regular) {
-    buf_reset (&r->out->builtin);
-    return read_text (r, a, archive_entry_size (entry), &r->out->builtin);
-  }
-  if (below)
-    return add_module (r, below);
-  if (is_modprobe_config (name) && regular)
-    return read_text (r, a, archive_entry_size (entry), &r->out->modprobe);
-  if (!strcmp (name, "squash-root.img") ||
-      !strcmp (name, "squashfs-root.img") ||
-      !strcmp (name, "squash/root.img"))
-    r->out->squashed = true;
-  return 0;
+  if (content_take (&r->content, &f, r->err) == -1)
+    return -1;
+  return regular && f.size && is_inner_image (f.name)
+             ? take_inner_image (r, &f)
+             : 0;
 }
 
 /* Headers as they pass by: libarchive makes room for a name or a link of any
@@ -273,7 +216,8 @@ check_bytes (struct check *c, const char *p, size_t n, struct err *e)
  * piece is kept, so that the next archive can start inside it. */
 struct feed {
   struct reader *r;
-  struct archive *inner; /* a decompressor; NULL: the file */
+  struct archive *inner; /* a decompressor, */
+  struct lzop *lzop;     /* or this one; NULL both: the file */
   uint64_t file_off;     /* of the next read from the file */
   char *chunk;
   size_t have;      /* bytes in the piece last delivered */
@@ -290,10 +234,12 @@ feed_more (struct feed *f)
   la_ssize_t n;
   size_t got;
 
-  if (f->inner) {
-    n = archive_read_data (f->inner, f->chunk, CHUNK);
+  if (f->inner || f->lzop) {
+    n = f->lzop ? lzop_next (f->lzop, f->chunk)
+                : archive_read_data (f->inner, f->chunk, CHUNK);
     if (n < 0)
-      return archive_error (f->inner, f->r->err, "decompression");
+      return f->lzop ? -1
+                     : archive_error (f->inner, f->r->err, "decompression");
     if ((f->r->unpacked += (uint64_t) n) > MAX_UNPACKED)
       return err_set (f->r->err, EFBIG,
                       "unpacks to more than %" PRIu64 " bytes",
@@ -343,8 +289,9 @@ read_entries (struct reader *r, struct archive *a, size_t *ret_n)
 
   while ((status = archive_read_next_header (a, &entry)) == ARCHIVE_OK ||
          status == ARCHIVE_WARN) {
-    if (++r->out->entries > MAX_ENTRIES)
-      return err_set (r->err, EFBIG, "more than %d entries", MAX_ENTRIES);
+    if (++r->out->entries > INITRAMFS_MAX_ENTRIES)
+      return err_set (r->err, EFBIG, "more than %d entries",
+                      INITRAMFS_MAX_ENTRIES);
     ++*ret_n;
     if (take_entry (r, a, entry) == -1)
       return -1;
@@ -430,8 +377,8 @@ static const struct compression {
     stream_lz4_legacy_end },
   { "lz4", "\x04\x22\x4d\x18", 4, archive_read_support_filter_lz4,
     stream_lz4_frame_end },
-  /* libarchive would start a program */
-  { "lzo", "\x89LZO", 4, NULL, NULL },
+  /* libarchive would start a program: lzop.h instead */
+  { "lzo", "\x89LZO", 4, NULL, stream_lzo_end },
 };
 
 static const struct compression *
@@ -489,42 +436,98 @@ open_decompressor (struct archive *a, const struct compression *c,
   return 0;
 }
 
-/* A compressed segment at OFF; inside, one cpio or several. */
+static void
+cleanup_lzop (struct lzop *l)
+{
+  lzop_close (l);
+}
+
+/* What F delivers, up to its end, is an image in TO. */
+static int
+read_image (struct reader *r, struct feed *f, const char *name)
+{
+  CLEANUP_BUF struct buf whole = { 0 };
+  la_ssize_t n = (la_ssize_t) f->pending;
+
+  do {
+    if (whole.len + (size_t) n > INITRAMFS_MAX_IMAGE)
+      return err_set (r->err, EFBIG, "an image of more than %d bytes",
+                      INITRAMFS_MAX_IMAGE);
+    buf_add (&whole, f->data, (size_t) n);
+    if (buf_check (&whole, r->err) == -1)
+      return -1;
+    f->data = f->chunk;
+  } while ((n = feed_more (f)) > 0);
+  f->pending = f->have = 0;
+  return n < 0
+             ? -1
+             : image_take (&r->content, name, whole.data, whole.len, r->err);
+}
+
+/* All that F delivers: one cpio or several; or an image, if nothing was
+ * before it. */
+static int
+read_unpacked (struct reader *r, struct feed *f, const char *name,
+               size_t *ret_n, const char **ret_what)
+{
+  la_ssize_t n = feed_more (f);
+  uint64_t length;
+  int more;
+
+  if (n < 0)
+    return -1;
+  f->data = f->chunk;
+  f->have = f->pending = (size_t) n;
+  if (r->out->entries == 0 && !is_cpio (f->data, f->have) &&
+      image_type (f->data, f->have)) {
+    if (read_image (r, f, "initrd") == -1)
+      return -1;
+    *ret_n = MAX (r->out->entries, 1);
+    *ret_what = "an image";
+    return 0;
+  }
+  while ((more = skip_padding (f)) == 1) {
+    if (f->pending >= 6 &&
+        !is_cpio (f->data + f->have - f->pending, f->pending))
+      return err_set (r->err, EINVAL, "no cpio archive in %s", name);
+    if (read_cpio (f, &length, ret_n) == -1)
+      return err_in (r->err, "%s", name);
+  }
+  return more;
+}
+
+/* A compressed segment at OFF. */
 static int
 read_compressed (struct reader *r, const struct compression *c, uint64_t off,
                  uint64_t *ret_length)
 {
   CLEANUP_ARCHIVE struct archive *inner = archive_read_new ();
   CLEANUP_FREE char *in = malloc (CHUNK), *out = malloc (CHUNK);
+  __attribute__ ((cleanup (cleanup_lzop))) struct lzop lzop = { 0 };
   struct compressed_source src = { r, off, r->source->size, in };
-  struct feed f = { .r = r, .inner = inner, .chunk = out };
-  uint64_t length;
+  struct feed f = { .r = r, .chunk = out };
+  const char *what = "cpio";
   size_t n = 0;
-  int more;
 
   if (!inner || !in || !out)
     return err_set (r->err, ENOMEM, "out of memory");
-  if (!c->support)
-    return err_set (r->err, ENOTSUP, "%s compression is not read", c->name);
-  if ((c->end && c->end (&r->stream, off, &src.end) == -1) ||
-      open_decompressor (inner, c, &src) == -1)
-    return -1;
-  f.data = out;
-  while ((more = skip_padding (&f)) == 1) {
-    if (f.pending >= 6 && !is_cpio (f.data + f.have - f.pending, f.pending))
-      return err_set (r->err, EINVAL, "no cpio archive in %s", c->name);
-    if (read_cpio (&f, &length, &n) == -1)
-      return err_in (r->err, "%s", c->name);
-  }
-  if (more == -1)
+  if (c->end && c->end (&r->stream, off, &src.end) == -1)
+    return err_in (r->err, "%s", c->name);
+  if (c->support)
+    f.inner = inner;
+  else
+    f.lzop = &lzop;
+  if ((c->support ? open_decompressor (inner, c, &src)
+                  : lzop_open (&lzop, &r->stream, off)) == -1 ||
+      read_unpacked (r, &f, c->name, &n, &what) == -1)
     return -1;
   if (n == 0)
     return err_set (r->err, EINVAL, "no cpio archive in %s", c->name);
   *ret_length =
       c->end ? src.end - off : (uint64_t) archive_filter_bytes (inner, -1);
   buf_printf (&r->out->layout,
-              "at %" PRIu64 ": cpio in %s, %" PRIu64 " bytes, %zu entries\n",
-              off, c->name, *ret_length, n);
+              "at %" PRIu64 ": %s in %s, %" PRIu64 " bytes, %zu entries\n",
+              off, what, c->name, *ret_length, n);
   return 0;
 }
 
@@ -543,6 +546,26 @@ read_plain (struct reader *r, uint64_t off, uint64_t *ret_length)
               "at %" PRIu64 ": cpio, %" PRIu64 " bytes, %zu entries\n", off,
               *ret_length, n);
   return 0;
+}
+
+/* The file itself is an image: 1; 0: it is not; -1. */
+static int
+take_bare_image (struct reader *r)
+{
+  CLEANUP_FREE char *chunk = malloc (CHUNK);
+  struct feed f = { .r = r, .chunk = chunk, .data = chunk };
+  la_ssize_t n;
+
+  if (!chunk)
+    return err_set (r->err, ENOMEM, "out of memory");
+  n = feed_more (&f);
+  if (n < 0)
+    return -1;
+  f.have = f.pending = (size_t) n;
+  if (is_cpio (chunk, f.have) || compression_of (chunk, f.have) ||
+      !image_type (chunk, f.have))
+    return 0;
+  return read_image (r, &f, "initrd") == -1 ? -1 : 1;
 }
 
 /* Moves *OFF over padding; false at the end of the file.  HEAD gets the
@@ -591,12 +614,44 @@ read_segment (struct reader *r, uint64_t *off, const char *head, size_t len)
                     "at %" PRIu64 ": neither a cpio archive nor a"
                     " compression that is known",
                     *off);
-  if (status == -1)
+  /* libarchive takes a read that failed behind a stream for its end. */
+  if (status == -1 || r->err->code)
     return err_in (r->err, "at %" PRIu64, *off);
   if (length == 0 || length > r->source->size - *off)
     length = r->source->size - *off;
   *off += length;
   return 0;
+}
+
+static int
+read_segments (struct reader *r)
+{
+  uint64_t off = 0;
+  char head[16];
+  size_t len = 0;
+  int status = take_bare_image (r);
+
+  if (status != 0)
+    return MIN (status, 0);
+  for (unsigned i = 0;; i++) {
+    status = next_segment (r, &off, head, &len);
+    if (status != 1)
+      return status;
+    if (i == MAX_SEGMENTS)
+      return err_set (r->err, EFBIG, "more than %d archives", MAX_SEGMENTS);
+    if (read_segment (r, &off, head, len) == -1)
+      return -1;
+  }
+}
+
+static int
+read_all (struct reader *r)
+{
+  if (read_segments (r) == -1 || content_finish (&r->content, r->err) == -1)
+    return -1;
+  if (r->out->entries == 0 && !r->out->hidden.code)
+    return err_set (r->err, EINVAL, "no cpio archive");
+  return buf_check (&r->out->layout, r->err);
 }
 
 int
@@ -605,42 +660,27 @@ initramfs_read (const struct initramfs_source *source, const char *version,
                 struct initramfs *ret, struct err *e)
 {
   struct initramfs out = { 0 };
-  struct reader r = { .source = source,
-                      .version = version,
-                      .fn = fn,
-                      .fn_arg = arg,
-                      .out = &out,
-                      .err = e,
-                      .stream = { source, e, 0 } };
-  uint64_t off = 0;
-  char head[16];
-  size_t len = 0;
-  int status = 0;
+  struct reader r = {
+    .source = source,
+    .content = { .version = version, .fn = fn, .fn_arg = arg, .out = &out },
+    .out = &out,
+    .err = e,
+    .stream = { source, e, 0 }
+  };
+  int status;
 
+  err_clear (e);
   if (source->size == 0)
     return err_set (e, EINVAL, "the file is empty");
   if (source->size > MAX_FILE)
     return err_set (e, EFBIG, "more than %" PRIu64 " bytes long",
                     (uint64_t) MAX_FILE);
-  for (unsigned i = 0; status == 0; i++) {
-    status = next_segment (&r, &off, head, &len);
-    if (status != 1)
-      break;
-    status = i < MAX_SEGMENTS
-                 ? read_segment (&r, &off, head, len)
-                 : err_set (e, EFBIG, "more than %d archives", MAX_SEGMENTS);
-  }
-  if (status == 0 && out.entries == 0)
-    status = err_set (e, EINVAL, "no cpio archive");
-  if (status == 0 && out.layout.failed)
-    status = err_set (e, ENOMEM, "out of memory");
+  status = read_all (&r);
+  content_free (&r.content);
   if (status == -1) {
     initramfs_free (&out);
     return -1;
   }
-  if (out.modules.len)
-    qsort (out.modules.items, out.modules.len, sizeof (char *),
-           compare_names);
   *ret = out;
   return 0;
 }

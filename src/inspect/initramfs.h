@@ -4,7 +4,9 @@
  * One or more cpio archives (newc or crc) one after another, each as it is
  * or compressed; Linux, Documentation/driver-api/early-userspace/
  * buffer-format.rst.  Read as a stream to its end through libarchive, in
- * bounded memory.
+ * bounded memory: names are in no order that could be relied on, and a later
+ * archive may change what an earlier one says.  A filesystem image inside
+ * (dracut's squash modules), or instead, is read, too.
  */
 #ifndef XRAYFS_INSPECT_INITRAMFS_H
 #define XRAYFS_INSPECT_INITRAMFS_H
@@ -19,12 +21,18 @@ DEFINE_VEC (name_vec, char *)
 struct initramfs {
   struct name_vec
       modules;            /* "virtio_blk", sorted: of the version asked for */
-  struct buf modprobe;    /* the modprobe.d files, one after another */
+  struct buf modprobe;    /* the modprobe.d files that count, by name */
   struct buf modules_dep; /* modules.dep of that version */
   struct buf builtin; /* modules.builtin of that version, if it is there */
   struct buf layout;  /* evidence: one segment a line */
   size_t entries;
-  bool squashed; /* dracut: the real content is in a squashfs inside */
+  bool takes_blacklist; /* initramfs-tools: blacklist= on the command line */
+  /* Modules outside lib/modules/VERSION: whether they get loaded is not
+   * known. */
+  struct name_vec elsewhere;
+  /* code != 0: why part of it is not known (an image inside that is not
+   * read); why a file of modprobe.d is not. */
+  struct err hidden, modprobe_why;
 };
 
 /* Where the bytes come from: *RET is shorter than LEN only at the end. */
@@ -48,6 +56,7 @@ int initramfs_read (const struct initramfs_source *source,
 void initramfs_free (struct initramfs *i);
 
 bool initramfs_has (const struct initramfs *i, const char *module);
+bool initramfs_may_have (const struct initramfs *i, const char *module);
 
 /* "kernel/drivers/block/virtio-blk.ko.xz" -> "virtio_blk" in TO; false if
  * PATH does not name a module. */

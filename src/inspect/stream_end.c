@@ -6,9 +6,8 @@
 /* Against an image that wants to keep us busy. */
 #define MAX_STEPS 500000
 
-/* The LEN bytes at OFF; beyond the end is an error. */
-static int
-get (struct stream *r, uint64_t off, void *buf, size_t len)
+int
+stream_get (struct stream *r, uint64_t off, void *buf, size_t len)
 {
   const struct initramfs_source *s = r->source;
   size_t got;
@@ -42,14 +41,14 @@ stream_zstd_end (struct stream *r, uint64_t off, uint64_t *ret)
   bool single, checksum;
   uint32_t head;
 
-  if (get (r, off, b, 5) == -1)
+  if (stream_get (r, off, b, 5) == -1)
     return -1;
   single = b[4] >> 5 & 1;
   checksum = b[4] >> 2 & 1;
   off += 5 + !single + dict[b[4] & 3] + content[b[4] >> 6] +
          (single && !(b[4] >> 6));
   do {
-    if (get (r, off, b, 3) == -1)
+    if (stream_get (r, off, b, 3) == -1)
       return -1;
     head = b[0] | (uint32_t) b[1] << 8 | (uint32_t) b[2] << 16;
     off += 3 + ((head >> 1 & 3) == 1 ? 1 : head >> 3);
@@ -67,7 +66,7 @@ stream_lz4_legacy_end (struct stream *r, uint64_t off, uint64_t *ret)
   uint32_t size;
 
   for (off += 4; off + 4 <= r->source->size; off += 4 + (uint64_t) size) {
-    if (get (r, off, b, 4) == -1)
+    if (stream_get (r, off, b, 4) == -1)
       return -1;
     size = load_le32 (b);
     if (size == 0 || size > max)
@@ -83,12 +82,12 @@ stream_lz4_frame_end (struct stream *r, uint64_t off, uint64_t *ret)
   unsigned char b[5], flags;
   uint32_t size;
 
-  if (get (r, off, b, 5) == -1)
+  if (stream_get (r, off, b, 5) == -1)
     return -1;
   flags = b[4];
   off += 7 + (flags & 8 ? 8 : 0) + (flags & 1 ? 4 : 0);
   for (;;) {
-    if (get (r, off, b, 4) == -1)
+    if (stream_get (r, off, b, 4) == -1)
       return -1;
     off += 4;
     size = load_le32 (b) & 0x7fffffff;
@@ -109,7 +108,7 @@ xz_index_end (struct stream *r, uint64_t off, uint64_t *ret)
   unsigned char c;
 
   do { /* the number of records */
-    if (get (r, off++, &c, 1) == -1)
+    if (stream_get (r, off++, &c, 1) == -1)
       return -1;
     left |= (uint64_t) (c & 0x7f) << shift;
     shift += 7;
@@ -118,7 +117,7 @@ xz_index_end (struct stream *r, uint64_t off, uint64_t *ret)
   if (left > r->source->size / 2)
     return err_set (r->err, EIO, "index of the stream is damaged");
   for (left *= 2; left; left -= !(c & 0x80))
-    if (get (r, off++, &c, 1) == -1)
+    if (stream_get (r, off++, &c, 1) == -1)
       return -1;
   return end_at (r, start + round_up (off - start, 4) + 4 + 12, ret);
 }
@@ -130,13 +129,13 @@ lzma2_end (struct stream *r, uint64_t *off)
   unsigned char b[6];
 
   for (;;) {
-    if (get (r, *off, b, 1) == -1)
+    if (stream_get (r, *off, b, 1) == -1)
       return -1;
     if (b[0] == 0) {
       ++*off;
       return 0;
     }
-    if (get (r, *off, b, b[0] < 0x80 ? 3 : 5) == -1)
+    if (stream_get (r, *off, b, b[0] < 0x80 ? 3 : 5) == -1)
       return -1;
     *off += b[0] < 0x80
                 ? 3 + (uint64_t) load_be16 (b + 1) + 1
@@ -153,12 +152,12 @@ stream_xz_end (struct stream *r, uint64_t off, uint64_t *ret)
   unsigned check;
   uint64_t start;
 
-  if (get (r, off, b, 8) == -1)
+  if (stream_get (r, off, b, 8) == -1)
     return -1;
   check = checks[b[7] & 15];
   for (off += 12;; off = start + round_up (off - start, 4) + check) {
     start = off;
-    if (get (r, off, b, 1) == -1)
+    if (stream_get (r, off, b, 1) == -1)
       return -1;
     if (b[0] == 0)
       return xz_index_end (r, off, ret);

@@ -17,6 +17,10 @@ struct stream {
   unsigned steps; /* walked so far, over all streams of the file */
 };
 
+/* Reads LEN bytes at OFF, a step; beyond the end is an error. */
+int stream_get (struct stream *r, uint64_t off, void *buf,
+                size_t len) must_check;
+
 /* *RET: the offset behind the stream that begins at OFF.  Return -1 and fill
  * err for one that is cut off or damaged. */
 int stream_zstd_end (struct stream *r, uint64_t off,

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "base/bytes.h"
+#include "inspect/blacklist.h"
 #include "inspect/image_priv.h"
 #include "inspect/initramfs.h"
 #include "inspect/pe.h"
@@ -24,18 +25,25 @@ const char *const virtio_driver_names[VIRTIO_N] = {
   "blk", "scsi", "net", "pci", "ring", "core", "console", "balloon", "rng"
 };
 
+/* INITCALL: what starts it where it is built in (System.map); the ring has
+ * nothing to start. */
 static const struct driver {
-  const char *module, *option;
+  const char *module, *option, *initcall;
 } drivers[VIRTIO_N] = {
-  [VIRTIO_BLK] = { "virtio_blk", "CONFIG_VIRTIO_BLK" },
-  [VIRTIO_SCSI] = { "virtio_scsi", "CONFIG_SCSI_VIRTIO" },
-  [VIRTIO_NET] = { "virtio_net", "CONFIG_VIRTIO_NET" },
-  [VIRTIO_PCI] = { "virtio_pci", "CONFIG_VIRTIO_PCI" },
-  [VIRTIO_RING] = { "virtio_ring", "CONFIG_VIRTIO" },
-  [VIRTIO_CORE] = { "virtio", "CONFIG_VIRTIO" },
-  [VIRTIO_CONSOLE] = { "virtio_console", "CONFIG_VIRTIO_CONSOLE" },
-  [VIRTIO_BALLOON] = { "virtio_balloon", "CONFIG_VIRTIO_BALLOON" },
-  [VIRTIO_RNG] = { "virtio_rng", "CONFIG_HW_RANDOM_VIRTIO" },
+  [VIRTIO_BLK] = { "virtio_blk", "CONFIG_VIRTIO_BLK", "virtio_blk_init" },
+  [VIRTIO_SCSI] = { "virtio_scsi", "CONFIG_SCSI_VIRTIO", "virtio_scsi_init" },
+  [VIRTIO_NET] = { "virtio_net", "CONFIG_VIRTIO_NET",
+                   "virtio_net_driver_init" },
+  [VIRTIO_PCI] = { "virtio_pci", "CONFIG_VIRTIO_PCI",
+                   "virtio_pci_driver_init" },
+  [VIRTIO_RING] = { "virtio_ring", "CONFIG_VIRTIO", NULL },
+  [VIRTIO_CORE] = { "virtio", "CONFIG_VIRTIO", "virtio_init" },
+  [VIRTIO_CONSOLE] = { "virtio_console", "CONFIG_VIRTIO_CONSOLE",
+                       "virtio_console_init" },
+  [VIRTIO_BALLOON] = { "virtio_balloon", "CONFIG_VIRTIO_BALLOON",
+                       "virtio_balloon_driver_init" },
+  [VIRTIO_RNG] = { "virtio_rng", "CONFIG_HW_RANDOM_VIRTIO",
+                   "virtio_rng_driver_init" },
 };
 
 void
@@ -357,86 +365,6 @@ config_value (const char *text, const char *option)
   return 'n';
 }
 
-/* Is WORD in the comma-separated list after KEY= on the command line? */
-static bool
-cmdline_lists (const char *cmdline, const char *key, const char *module)
-{
-  size_t len = strlen (key), n;
-  char name[128];
-
-  for (const char *p = cmdline; *p;) {
-    p += strspn (p, " \t");
-    n = strcspn (p, " \t");
-    if (n > len && !strncmp (p, key, len) && p[len] == '=')
-      for (const char *w = p + len + 1; w < p + n;) {
-        size_t l = strcspn (w, ", \t");
-        if (l < sizeof name) {
-          for (size_t i = 0; i < l; i++)
-            name[i] = w[i] == '-' ? '_' : w[i];
-          name[l] = '\0';
-          if (!strcmp (name, module))
-            return true;
-        }
-        w += l + (w[l] == ',');
-        if (!*w)
-          break;
-      }
-    p += n;
-  }
-  return false;
-}
-
-struct blacklist {
-  const char *module;
-  char found[160];
-};
-
-/* "blacklist X" keeps udev from loading X; "install X /bin/true" keeps
- * anybody from it.  modprobe.d(5). */
-static int
-modprobe_line (void *arg, char *line)
-{
-  struct blacklist *b = arg;
-  char whole[128], *w[3] = { 0 };
-  size_t n;
-
-  snprintf (whole, sizeof whole, "%s", line);
-  n = split_words (line, w, 3);
-  if (n < 2 || w[0][0] == '#')
-    return 0;
-  for (char *p = w[1]; *p; p++)
-    if (*p == '-')
-      *p = '_';
-  if (strcmp (w[1], b->module))
-    return 0;
-  if (!strcmp (w[0], "blacklist") ||
-      (!strcmp (w[0], "install") && n == 3 &&
-       (strstr (w[2], "/true") || strstr (w[2], "/false") ||
-        !strcmp (w[2], ":"))))
-    snprintf (b->found, sizeof b->found, "%s", whole);
-  return 0;
-}
-
-static int
-find_blacklist (const char *modprobe, const char *cmdline, const char *module,
-                struct blacklist *b, struct err *e)
-{
-  static const char *const keys[] = { "modprobe.blacklist",
-                                      "rd.driver.blacklist",
-                                      "module_blacklist", "rdblacklist" };
-  CLEANUP_FREE char *text = strdup (modprobe);
-
-  *b = (struct blacklist){ .module = module };
-  if (!text)
-    return err_set (e, ENOMEM, "out of memory");
-  each_line (text, modprobe_line, b);
-  for (size_t i = 0; i < ARRAY_SIZE (keys); i++)
-    if (cmdline_lists (cmdline, keys[i], module))
-      snprintf (b->found, sizeof b->found, "%s=%s on the command line",
-                keys[i], module);
-  return 0;
-}
-
 /* --- one driver ------------------------------------------------------ */
 
 /* Built in?  1, 0, or -1: cannot tell. */
@@ -506,8 +434,14 @@ blocked_in (struct fact *f, const struct sources *s, const char *modprobe,
 {
   struct blacklist b;
 
-  if (find_blacklist (modprobe, s->cmdline, module, &b, e) == -1)
+  if (blacklist_find (modprobe, s->cmdline, s->initramfs.takes_blacklist,
+                      module, &b, e) == -1)
     return -1;
+  if (b.not_known)
+    return fact_unknown (f, e, "%s: whether '%s' loads it is not known",
+                         where, b.found) == -1
+               ? -1
+               : 1;
   *ret = b.found[0] != '\0';
   if (!*ret && s->cmdline_unknown)
     return fact_unknown (f, e,
@@ -556,38 +490,86 @@ module_state (struct fact *f, const struct sources *s, const char *module,
   return fact_set (f, e, blocked ? "missing" : "module");
 }
 
-/* Sets F to builtin, initramfs, module, missing, or unknown. */
+/* Built in: but the command line may keep it from being started. */
 static int
-find_driver (struct fact *f, const struct sources *s, const char *module,
-             const char *option, struct err *e)
+builtin_state (struct fact *f, const struct sources *s,
+               const struct driver *d, struct err *e)
 {
-  int builtin = is_builtin (s, module, option, f);
+  if (!d->initcall ||
+      !blacklist_lists (s->cmdline, "initcall_blacklist", d->initcall))
+    return fact_set (f, e, "builtin");
+  if (fact_reason (f, e,
+                   "initcall_blacklist=%s on the command line keeps it"
+                   " from being started",
+                   d->initcall) == -1)
+    return -1;
+  return fact_set (f, e, "missing");
+}
+
+/* In the initramfs.  1: F is not decided, since something blocks it. */
+static int
+initramfs_state (struct fact *f, const struct sources *s, const char *module,
+                 struct err *e)
+{
+  const struct initramfs *i = &s->initramfs;
+  const struct err *why = i->hidden.code ? &i->hidden : &i->modprobe_why;
   bool blocked;
   int r;
 
+  fact_evidence (f, "%s: %s is in it", s->initramfs_path, module);
+  r = blocked_in (f, s, buf_str (&i->modprobe), s->initramfs_path, module,
+                  &blocked, e);
+  if (r != 0)
+    return MIN (r, 0);
+  if (blocked)
+    return 1;
+  if (why->code)
+    return fact_unknown (f, e,
+                         "%s: what may keep it from being loaded is not"
+                         " known: %s",
+                         s->initramfs_path, why->msg);
+  return fact_set (f, e, "initramfs");
+}
+
+/* Not seen in the initramfs.  1: it is not there; else F is unknown. */
+static int
+initramfs_lacks (struct fact *f, const struct sources *s, const char *module,
+                 struct err *e)
+{
+  const struct initramfs *i = &s->initramfs;
+
+  fact_evidence (f, "%s: %s is not in it (%zu modules)", s->initramfs_path,
+                 module, i->modules.len);
+  if (i->hidden.code)
+    return fact_unknown (f, e, "%s: %s", s->initramfs_path, i->hidden.msg);
+  if (initramfs_may_have (i, module))
+    return fact_unknown (f, e,
+                         "%s: %s is in it, and whether its init loads it is"
+                         " not known",
+                         s->initramfs_path, module);
+  return 1;
+}
+
+/* Sets F to builtin, initramfs, module, missing, or unknown. */
+static int
+find_driver (struct fact *f, const struct sources *s, const struct driver *d,
+             struct err *e)
+{
+  const char *module = d->module;
+  int builtin = is_builtin (s, module, d->option, f), r = 1;
+
   if (builtin == 1)
-    return fact_set (f, e, "builtin");
-  if (s->initramfs_state == HAVE_INITRAMFS &&
-      initramfs_has (&s->initramfs, module)) {
-    fact_evidence (f, "%s: %s is in it", s->initramfs_path, module);
-    r = blocked_in (f, s, buf_str (&s->initramfs.modprobe), s->initramfs_path,
-                    module, &blocked, e);
-    if (r != 0)
-      return r < 0 ? -1 : 0;
-    if (!blocked)
-      return fact_set (f, e, "initramfs");
-  } else if (s->initramfs_state == HAVE_INITRAMFS) {
-    fact_evidence (f, "%s: %s is not in it (%zu modules)", s->initramfs_path,
-                   module, s->initramfs.modules.len);
-    if (s->initramfs.squashed)
-      return fact_unknown (f, e,
-                           "%s: holds a squashfs, which this version"
-                           " does not read",
-                           s->initramfs_path);
-  } else if (s->initramfs_state == BAD_INITRAMFS &&
-             s->initramfs_why.code != ENOENT)
+    return builtin_state (f, s, d, e);
+  if (s->initramfs_state == HAVE_INITRAMFS)
+    r = initramfs_has (&s->initramfs, module)
+            ? initramfs_state (f, s, module, e)
+            : initramfs_lacks (f, s, module, e);
+  else if (s->initramfs_state == BAD_INITRAMFS &&
+           s->initramfs_why.code != ENOENT)
     return fact_unknown (f, e, "%s: %s", s->initramfs_path,
                          s->initramfs_why.msg);
+  if (r != 1)
+    return r;
   if (builtin == -1)
     return fact_unknown (f, e,
                          "cannot tell whether %s is built into kernel"
@@ -737,8 +719,7 @@ compute (struct kernel_virtio *kv, const struct vfs *v, const struct boot *b,
     fact_evidence (&out->has, "%s: %s", s.initramfs_path,
                    s.initramfs_why.msg);
   for (size_t i = 0; i < VIRTIO_N; i++)
-    if (find_driver (&out->drivers[i], &s, drivers[i].module,
-                     drivers[i].option, e) == -1)
+    if (find_driver (&out->drivers[i], &s, &drivers[i], e) == -1)
       return -1;
   return judge (out, &s, e);
 }

@@ -2,7 +2,7 @@
 # xrayfs: an initramfs made by real tools holds what those tools say it holds
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${srcdir:-.}/tests/functions.sh"
-requires cpio gzip bzip2 xz lz4 zstd timeout
+requires cpio gzip bzip2 xz lz4 lzop zstd timeout mke2fs mksquashfs mkfs.erofs
 list=$(tool initramfs-list)
 cd "$tmp"
 v=6.1.0-1-amd64
@@ -38,6 +38,7 @@ declare -A pack=(
   [gzip]='gzip -n' [bzip2]=bzip2 [xz]='xz --check=crc32 -0' [lzma]='lzma -0'
   [lz4]='lz4 -l -q -c' [zstd]='zstd -q' [zstd-T]='zstd -q -T2 -B512KiB'
   [cat]=cat [xz-blocks]='xz --check=crc32 -0 --block-size=200000'
+  [lzo]='lzop -1 -c' [lzo-crc]='lzop -9 --crc32 -c'
   [lz4-frame]='lz4 -q -c' [zstd-check]='zstd -q --check --long=27'
 )
 
@@ -100,6 +101,41 @@ assert_equal modules "$("$list" --modules "$v" image | tr '\n' ' ')" \
   "virtio virtio_blk virtio_net virtio_pci virtio_scsi "
 assert_equal "modules of another kernel" "$("$list" --modules 5.0.0 image)" old
 
+# One checksum a block is what Linux skips.
+lzop -F -c < main.cpio > other
+refused "lzo without checksums" other
+
+# The rest of it in a filesystem image, as by dracut's squash modules.
+for image in squash-root.img squashfs-root.img squash/root.img \
+  erofs-root.img; do
+  rm -rf outer
+  mkdir -p "outer/$(dirname "$image")" outer/usr
+  case $image in
+  erofs*) mkfs.erofs "outer/$image" main > /dev/null 2>&1 ;;
+  *) mksquashfs main "outer/$image" -quiet -no-progress -no-xattrs ;;
+  esac
+  (names outer; names main | grep -vx .) > both.names
+  cpio_of outer | zstd -q > main.z
+  same "$image" main.z both
+  assert_equal "modules in $image" \
+    "$("$list" --modules "$v" main.z | tr '\n' ' ')" \
+    "virtio virtio_blk virtio_net virtio_pci "
+  # Its tables are at its end.
+  case $image in erofs*) continue ;; esac
+  truncate -s $(($(wc -c < "outer/$image") / 2)) "outer/$image"
+  cpio_of outer > damaged
+  refused "$image, cut off" damaged
+done
+
+# An initrd of the time before initramfs.
+mke2fs -q -t ext2 -d main ext2 4M
+(names main; echo lost+found) | grep -vx . > initrd.names
+same ext2 ext2 initrd
+gzip -c ext2 > ext2.gz
+same "ext2 in gzip" ext2.gz initrd
+lzop -c ext2 > ext2.lzo
+same "ext2 in lzo" ext2.lzo initrd
+
 head -c 200000 main.cpio > short
 refused "plain, cut off" short
 : > empty
@@ -130,5 +166,15 @@ if command -v lsinitramfs > /dev/null && [ -f "$cache_dir/images/debian.qcow2" ]
     "partitions/1/files/boot/$path" > real
   lsinitramfs real > real.names
   same "Debian's $path" real real
+  # What has_virtio reads is that file, and little else.
+  for image in debian.qcow2 debian.raw; do
+    [ -f "$cache_dir/images/$image" ] || continue
+    bytes=$("$XRAYFS" cat "$cache_dir/images/$image" has_virtio \
+      image/bytes_read | tail -n 1)
+    if [ "$bytes" -gt $(($(wc -c < real) + 8 * 1024 * 1024)) ]; then
+      note "has_virtio of $image reads $bytes bytes" >&2
+      failed=1
+    fi
+  done
 fi
 exit "$failed"
