@@ -245,7 +245,8 @@ static const char *const config_names[] = { "/boot/config-*",
                                             "/lib/modules/*/config" };
 static const char *const initramfs_names[] = {
   "/boot/initrd.img-*", "/boot/initramfs-*.img", "/boot/initrd-*",
-  "/boot/initrd-*.img", "/boot/initramfs-*",     "/lib/modules/*/initrd"
+  "/boot/initrd-*.img", "/boot/initramfs-*",     "/lib/modules/*/initrd",
+  "/lib/modules/*/initramfs.img"
 };
 static const char *const modules_names[] = { "/lib/modules/*/modules.dep",
                                              "/lib/modules/*/modules.builtin",

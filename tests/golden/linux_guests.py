@@ -417,6 +417,21 @@ def make_tree(top, k, parts):
     make_cloud_init(tree, k)
     owned = [k.get('owns', k['image']).replace('$V', k['v'])]
     make_packages(tree, k, owned)
+    return deploy(top, k) if 'ostree' in k else tree
+
+
+def deploy(top, k):
+    """The system becomes ostree's deployments; /boot stays outside."""
+    os.rename(top, top + '-system')
+    tree = Tree(top)
+    shutil.move(top + '-system/boot', tree.path('/boot'))
+    os.mkdir(top + '-system/boot')
+    for n in range(int(k['ostree'])):
+        commit = '%064x.%d' % (0xf00d + n, 0)
+        path = '/ostree/deploy/fedora-coreos/deploy/' + commit
+        shutil.copytree(top + '-system', tree.path(path), symlinks=True)
+        tree.put(path + '.origin', '[origin]\n')
+    tree.mkdir('/ostree/deploy/fedora-coreos/var')
     return tree
 
 
