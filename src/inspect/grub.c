@@ -517,11 +517,38 @@ find_default (const struct parser *p, char *key)
   return found;
 }
 
+/* SUSE's entries have ${extra_cmdline}, which its menu of snapshots sets for
+ * the one that is chosen there: without that it is empty. */
+#define SNAPSHOT_VARIABLE "extra_cmdline"
+
+static bool
+has_snapshot_variable (const char *text, const char *env)
+{
+  CLEANUP_FREE char *saved = grub_env (env, SNAPSHOT_VARIABLE);
+
+  return saved || strstr (text, SNAPSHOT_VARIABLE "=");
+}
+
+static void
+drop_snapshot_variable (char *options)
+{
+  static const char word[] = "${" SNAPSHOT_VARIABLE "}";
+  char *at = options ? strstr (options, word) : NULL;
+  size_t len;
+
+  if (!at)
+    return;
+  len = strlen (word);
+  len += strspn (at + len, " ");
+  memmove (at, at + len, strlen (at + len) + 1);
+}
+
 int
 grub_default (char *text, const char *env, struct boot_entry *ret,
               bool *ret_bls, struct err *e)
 {
   struct parser p = { .env = env, .err = e, .pending = BLOCK_OTHER };
+  bool snapshots = has_snapshot_variable (text, env);
   int r = parse (&p, text), found;
 
   if (r == 0 && !p.chosen && !(p.chosen = strdup ("0")))
@@ -533,6 +560,8 @@ grub_default (char *text, const char *env, struct boot_entry *ret,
         p.items.items[found].entry.linux_path) {
       *ret = p.items.items[found].entry;
       p.items.items[found].entry = (struct boot_entry){ 0 };
+      if (!snapshots)
+        drop_snapshot_variable (ret->options);
       r = 1;
     }
     if (p.bls && r == 0 && !p.unclear)

@@ -64,7 +64,8 @@ static void
 describe (const struct root *r, char *to, size_t size)
 {
   if (r->subvolume)
-    snprintf (to, size, "%s: subvolume '%.100s'", r->volume->label,
+    snprintf (to, size, "%s: %s '%.100s'", r->volume->label,
+              r->fs->ops->subvolume ? "subvolume" : "directory",
               r->subvolume);
   else
     snprintf (to, size, "%s", r->volume->label);
@@ -229,9 +230,65 @@ add_top_level (struct guest *g, const struct root *r, struct root_vec *to,
   return 0;
 }
 
+/* ostree's systems (Fedora CoreOS, Silverblue) lie in
+ * /ostree/deploy/OS/deploy/COMMIT.NUMBER, and the loader's entry says which
+ * starts: that is not read, so it has to be the only one. */
+static const char *const deployments[] = {
+  "/ostree/deploy", "/root/ostree/deploy" /* in Fedora's Btrfs subvolume */
+};
+
+static int
+add_deployments_of (struct guest *g, const struct root *r,
+                    const struct vfs *v, const char *top, const char *os,
+                    struct root_vec *to, struct err *e)
+{
+  CLEANUP_NAMES struct names n = { .prefix = "", .suffix = "" };
+  CLEANUP_BUF struct buf dir = { 0 };
+
+  buf_printf (&dir, "%s/%s/deploy", top, os);
+  if (buf_check (&dir, e) == -1 || names_in (v, dir.data, &n, e) == -1)
+    return -1;
+  for (size_t i = 0; i < n.list.len; i++) {
+    CLEANUP_BUF struct buf path = { 0 };
+    buf_printf (&path, "%s/%s", dir.data, n.list.items[i]);
+    /* COMMIT.NUMBER.origin is a file beside it. */
+    if (buf_check (&path, e) == -1 ||
+        (!strstr (path.data, ".origin") &&
+         add_if_root (g, r, path.data, to, e) == -1))
+      return -1;
+  }
+  return 0;
+}
+
+static int
+add_deployments (struct guest *g, const struct root *r, struct root_vec *to,
+                 struct err *e)
+{
+  CLEANUP_FREE struct vfs *v = malloc (sizeof *v);
+
+  if (!v)
+    return err_set (e, ENOMEM, "out of memory");
+  vfs_init (v, r->fs);
+  for (size_t k = 0; k < ARRAY_SIZE (deployments); k++) {
+    CLEANUP_NAMES struct names n = { .prefix = "", .suffix = "" };
+    if (names_in (v, deployments[k], &n, e) == -1)
+      return -1;
+    for (size_t i = 0; i < n.list.len; i++)
+      if (add_deployments_of (g, r, v, deployments[k], n.list.items[i], to,
+                              e) == -1)
+        return -1;
+  }
+  if (to->len > 1)
+    return err_set (e, ENOTSUP,
+                    "%zu deployments of ostree, and which of them starts is"
+                    " not read",
+                    to->len);
+  return 0;
+}
+
 /* The root in R's filesystem, if there is one: in the default subvolume, in
- * one of the names that distributions give, or in any at the top.  1: *R is
- * it; 0; -1. */
+ * one of the names that distributions give, or in any at the top; or a
+ * deployment.  1: *R is it; 0; -1. */
 static int
 find_root (struct image *img, struct guest *g, struct root *r, struct err *e)
 {
@@ -248,6 +305,8 @@ find_root (struct image *img, struct guest *g, struct root *r, struct err *e)
       return -1;
   if (!found.len && r->fs->ops->subvolume &&
       add_top_level (g, r, &found, e) == -1)
+    return -1;
+  if (!found.len && add_deployments (g, r, &found, e) == -1)
     return -1;
   if (!found.len)
     return 0;

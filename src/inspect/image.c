@@ -37,6 +37,7 @@ init_cells (struct image *img)
   lazy_init (&img->cloud_init_cell, "cloud_init", r);
   lazy_init (&img->obstacles_cell, "import", r);
   lazy_init (&img->packages_cell, "os/packages", r);
+  lazy_init (&img->natives_cell, "os/kernels", r);
   lazy_init (&img->network_cell, "os/network", r);
   lazy_init (&img->default_virtio.cell, "has_virtio", r);
   img->default_virtio.image = img;
@@ -62,6 +63,7 @@ destroy_cells (struct image *img)
   lazy_destroy (&img->cloud_init_cell);
   lazy_destroy (&img->obstacles_cell);
   lazy_destroy (&img->packages_cell);
+  lazy_destroy (&img->natives_cell);
   lazy_destroy (&img->network_cell);
   lazy_destroy (&img->default_virtio.cell);
   lazy_registry_destroy (&img->running);
@@ -88,6 +90,7 @@ image_close (struct image *img)
   free_virtio_of_kernels (img);
   obstacles_free (&img->obstacles);
   fact_free (&img->packages);
+  natives_free (&img->natives);
   network_free (&img->network);
   cloud_init_free (&img->cloud_init);
   boot_free (&img->boot);
@@ -348,6 +351,18 @@ image_kernel_virtio (struct image *img, size_t kernel, struct err *e)
   if (b->chosen == &b->kernels[kernel])
     return get_virtio (&img->default_virtio, e);
   return get_virtio (&img->virtio[kernel], e);
+}
+
+const struct fact *
+image_kernel_native (struct image *img, size_t kernel, struct err *e)
+{
+  if (lazy_get (&img->natives_cell, natives_compute, img, e) == -1)
+    return NULL;
+  if (kernel >= img->natives.n) {
+    err_set (e, ENOENT, "no such kernel");
+    return NULL;
+  }
+  return &img->natives.items[kernel];
 }
 
 /* --- problems -------------------------------------------------------- */

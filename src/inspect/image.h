@@ -194,7 +194,6 @@ struct kernel {
   char *version; /* as uname -r */
   char *suffix;  /* of its image's file name, behind "vmlinuz-"; or NULL */
   char *image, *config, *initramfs, *modules; /* paths; NULL: not there */
-  struct fact native;
 };
 
 struct boot {
@@ -213,6 +212,10 @@ struct boot {
   bool esp;       /* there is an EFI system partition */
 };
 const struct boot *image_boot (struct image *img, struct err *e);
+/* Is kernel number KERNEL of image_boot the distribution's own?  yes no
+ * unknown. */
+const struct fact *image_kernel_native (struct image *img, size_t kernel,
+                                        struct err *e);
 
 enum virtio_driver {
   VIRTIO_BLK,

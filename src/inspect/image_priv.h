@@ -33,7 +33,7 @@ struct image {
   struct lazy info_cell, allocation_cell, integrity_cell, qcow2_size_cell,
       contents_cell, safety_cell, table_cell, volumes_cell,
       volume_integrity_cell, guest_cell, os_cell, boot_cell, cloud_init_cell,
-      obstacles_cell, packages_cell, network_cell;
+      obstacles_cell, packages_cell, natives_cell, network_cell;
   struct block_info info;
   struct allocation allocation;
   struct integrity integrity;
@@ -61,6 +61,10 @@ struct image {
   struct cloud_init cloud_init;
   struct obstacles obstacles;
   struct fact packages;
+  struct natives {
+    struct fact *items; /* one per kernel of boot */
+    size_t n;
+  } natives;
   struct network network;
 
   /* One per kernel of boot, made when boot was computed. */
@@ -92,6 +96,7 @@ int virtio_compute (void *arg, struct err *e);
 int cloud_init_compute (void *arg, struct err *e);
 int obstacles_compute (void *arg, struct err *e);
 int packages_compute (void *arg, struct err *e);
+int natives_compute (void *arg, struct err *e);
 int network_compute (void *arg, struct err *e);
 
 void layout_free (struct image *img);
@@ -102,6 +107,7 @@ void os_free (struct os *os);
 void boot_free (struct boot *b);
 void virtio_free (struct virtio *v);
 void cloud_init_free (struct cloud_init *c);
+void natives_free (struct natives *n);
 void obstacles_free (struct obstacles *o);
 void network_free (struct network *n);
 

@@ -26,7 +26,6 @@ kernel_free (struct kernel *k)
   free (k->config);
   free (k->initramfs);
   free (k->modules);
-  fact_free (&k->native);
 }
 
 /* --- what an image says ---------------------------------------------- */
@@ -246,7 +245,8 @@ static const char *const config_names[] = { "/boot/config-*",
                                             "/lib/modules/*/config" };
 static const char *const initramfs_names[] = {
   "/boot/initrd.img-*", "/boot/initramfs-*.img", "/boot/initrd-*",
-  "/boot/initrd-*.img", "/boot/initramfs-*",     "/lib/modules/*/initrd"
+  "/boot/initrd-*.img", "/boot/initramfs-*",     "/lib/modules/*/initrd",
+  "/lib/modules/*/initramfs.img"
 };
 static const char *const modules_names[] = { "/lib/modules/*/modules.dep",
                                              "/lib/modules/*/modules.builtin",
@@ -262,32 +262,6 @@ find_named (const struct vfs *v, const char *const *formats, size_t n,
   if (*ret || !k->suffix || !strcmp (k->suffix, k->version))
     return 0;
   return find_file (v, formats, n, k->suffix, ret, e);
-}
-
-/* Owned by the distribution's package?  dpkg's file lists say so. */
-static int
-find_native (const struct vfs *v, struct kernel *k, struct err *e)
-{
-  static const char *const lists[] = {
-    "/var/lib/dpkg/info/linux-image-*.list",
-    "/var/lib/dpkg/info/linux-image-*:amd64.list",
-    "/var/lib/dpkg/info/linux-image-*:i386.list",
-    "/var/lib/dpkg/info/linux-image-*:arm64.list",
-    "/var/lib/dpkg/info/linux-modules-*.list"
-  };
-  CLEANUP_FREE char *path = NULL;
-  int dpkg = vfs_exists (v, "/var/lib/dpkg/status", e);
-
-  if (dpkg == -1)
-    return fact_could_not_look (&k->native, e);
-  if (dpkg == 0)
-    return fact_unknown (&k->native, e,
-                         "no dpkg database (others are not read)");
-  if (find_file (v, lists, ARRAY_SIZE (lists), k->version, &path, e) == -1)
-    return fact_could_not_look (&k->native, e);
-  fact_evidence (&k->native, "dpkg: %s",
-                 path ? path : "no package linux-image of that version");
-  return fact_set (&k->native, e, path ? "yes" : "no");
 }
 
 static int
@@ -306,7 +280,7 @@ complete_kernel (const struct vfs *v, struct kernel *k, struct err *e)
     return -1;
   if (k->modules && (last = strstr (k->modules, "/modules.")))
     *last = '\0'; /* the directory */
-  return find_native (v, k, e);
+  return 0;
 }
 
 static int

@@ -87,32 +87,75 @@ from_os_release (const struct vfs *v, struct os *os, int *ret, struct err *e)
   return 0;
 }
 
-/* "CentOS release 6.10 (Final)": the first word names it, the first number
- * is the version. */
-static int
-from_release_line (struct os *os, const char *path, char *line, struct err *e)
+/* os-release's ID of the distribution whose release file begins with LINE;
+ * NULL: none that is known here. */
+static const char *
+id_of_release_line (const char *line)
 {
   static const struct {
     const char *word, *id;
-  } ids[] = { { "Red Hat", "rhel" },      { "CentOS", "centos" },
-              { "Fedora", "fedora" },     { "Scientific", "scientific" },
-              { "Oracle", "ol" },         { "SUSE Linux E", "sles" },
-              { "openSUSE", "opensuse" }, { "Amazon", "amzn" } };
-  const char *id = "", *number;
-  size_t len;
+  } ids[] = { { "Red Hat", "rhel" },
+              { "CentOS", "centos" },
+              { "Fedora", "fedora" },
+              { "Scientific", "scientific" },
+              { "Oracle", "ol" },
+              { "SUSE Linux E", "sles" },
+              { "openSUSE", "opensuse" },
+              { "Amazon", "amzn" },
+              { "Rocky", "rocky" },
+              { "AlmaLinux", "almalinux" },
+              { "Tencent", "tencentos" }, /* TencentOS, Tencent tlinux */
+              { "OpenCloudOS", "opencloudos" },
+              { "Kylin", "kylin" },
+              { "openEuler", "openEuler" },
+              { "Anolis", "anolis" },
+              { "UnionTech", "uos" } };
 
-  line[strcspn (line, "\n")] = '\0';
   for (size_t i = 0; i < ARRAY_SIZE (ids); i++)
-    if (!strncasecmp (line, ids[i].word, strlen (ids[i].word))) {
-      id = ids[i].id;
-      break;
-    }
-  number = line + strcspn (line, "0123456789");
-  len = strspn (number, "0123456789.");
+    if (!strncasecmp (line, ids[i].word, strlen (ids[i].word)))
+      return ids[i].id;
+  return NULL;
+}
+
+/* The first number of LINE, "V10" where it is written so; and, of SUSE's
+ * "PATCHLEVEL = 4" in REST, a second one, as its os-release has it later. */
+static int
+version_of_release_line (struct fact *f, const char *line, const char *rest,
+                         struct err *e)
+{
+  const char *number = line + strcspn (line, "0123456789");
+  const char *patch = strstr (rest, "\nPATCHLEVEL = ");
+  int len;
+
+  if (number > line + 1 && number[-1] == 'V' && number[-2] == ' ')
+    number--;
+  len = (int) ((*number == 'V') +
+               strspn (number + (*number == 'V'), "0123456789."));
+  if (patch)
+    patch += strlen ("\nPATCHLEVEL = ");
+  if (!patch || *patch == '0' || !isdigit ((unsigned char) *patch))
+    return fact_set (f, e, "%.*s", len, number);
+  return fact_set (f, e, "%.*s.%.*s", len, number,
+                   (int) strspn (patch, "0123456789"), patch);
+}
+
+/* "CentOS release 6.10 (Final)" */
+static int
+from_release_line (struct os *os, const char *path, const char *text,
+                   struct err *e)
+{
+  CLEANUP_FREE char *line = strndup (text, strcspn (text, "\n"));
+  const char *id;
+
+  if (!line)
+    return err_set (e, ENOMEM, "out of memory");
+  id = id_of_release_line (line);
   fact_evidence (&os->id, "%s: %s", path, line);
-  if (fact_set (&os->id, e, "%s", id) == -1 ||
+  if ((id ? fact_set (&os->id, e, "%s", id)
+          : fact_unknown (&os->id, e, "%s: '%s' names none that is known",
+                          path, line)) == -1 ||
       fact_set (&os->name, e, "%s", line) == -1 ||
-      fact_set (&os->version, e, "%.*s", (int) len, number) == -1)
+      version_of_release_line (&os->version, line, text, e) == -1)
     return -1;
   return fact_set (&os->variant, e, "%s", "");
 }
@@ -149,9 +192,15 @@ static int
 from_release_files (const struct vfs *v, struct os *os, int *ret,
                     struct err *e)
 {
+  /* Those that are built from another's packages keep its file besides their
+   * own: their own comes first. */
   static const char *const paths[] = {
-    "/etc/centos-release", "/etc/redhat-release", "/etc/fedora-release",
-    "/etc/SuSE-release", "/etc/system-release"
+    "/etc/oracle-release",      "/etc/tlinux-release",
+    "/etc/tencentos-release",   "/etc/kylin-release",
+    "/etc/openEuler-release",   "/etc/anolis-release",
+    "/etc/opencloudos-release", "/etc/centos-release",
+    "/etc/redhat-release",      "/etc/fedora-release",
+    "/etc/SuSE-release",        "/etc/system-release"
   };
   CLEANUP_BUF struct buf text = { 0 };
 
@@ -229,6 +278,8 @@ elf_machine (const unsigned char *p, size_t len)
   }
 }
 
+/* The machine of the programs: a 32-bit system that a 64-bit kernel runs is
+ * i386. */
 static int
 detect_arch (const struct vfs *v, struct os *os, struct err *e)
 {

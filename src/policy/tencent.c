@@ -530,6 +530,7 @@ warn_native_kernel (struct image *img, struct finding_of_rule *f,
                     struct err *e)
 {
   const struct boot *b;
+  const struct fact *native;
   int r;
 
   b = image_boot (img, e);
@@ -539,7 +540,10 @@ warn_native_kernel (struct image *img, struct finding_of_rule *f,
     buf_puts (&f->value, "unknown");
     return finding_unknown (f, b->default_kernel.reason);
   }
-  if ((r = finding_by_fact (f, &b->chosen->native, "yes")) != 1)
+  native = image_kernel_native (img, (size_t) (b->chosen - b->kernels), e);
+  if (!native)
+    return -1;
+  if ((r = finding_by_fact (f, native, "yes")) != 1)
     return r;
   return finding_fail (
       f,

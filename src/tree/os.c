@@ -171,9 +171,10 @@ SHOW_KERNEL (show_kernel_modules, modules)
 static int
 show_kernel_native (struct node *n, struct finding *f, struct err *e)
 {
-  const struct kernel *k = node_kernel (n, e);
+  const struct fact *native =
+      image_kernel_native (node_image (n), n->index, e);
 
-  return k ? show_fact (f, &k->native, e) : -1;
+  return native ? show_fact (f, native, e) : -1;
 }
 
 static int

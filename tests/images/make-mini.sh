@@ -142,8 +142,15 @@ Status: install ok installed
 Version: 22.4.2-1
 Architecture: all
 
+Package: base-files
+Status: install ok installed
+Maintainer: Santiago Vila <sanvila@debian.org>
+Version: 12.4+deb12u5
+Architecture: amd64
+
 Package: linux-image-6.1.0-1-amd64
 Status: install ok installed
+Maintainer: Debian Kernel Team <debian-kernel@lists.debian.org>
 Version: 6.1.4-1
 Architecture: amd64
 
