@@ -91,6 +91,16 @@ END
   chmod 640 "$r/etc/shadow"
 }
 
+# An SSH server, started at boot.
+make_ssh ()
+{
+  local r=$1 wants=$1/etc/systemd/system/multi-user.target.wants
+  elf 076 2 "$r/usr/sbin/sshd"
+  echo '[Unit]' | put "$r/usr/lib/systemd/system/ssh.service"
+  mkdir -p "$wants"
+  ln -s /lib/systemd/system/ssh.service "$wants/"
+}
+
 make_kernel ()
 {
   local r=$1 m
@@ -190,6 +200,7 @@ make_tree ()
 {
   mkdir -p "$1"
   make_system "$1/root"
+  make_ssh "$1/root"
   make_kernel "$1/root"
   make_packages "$1/root"
   make_cloud_init "$1/root"

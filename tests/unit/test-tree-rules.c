@@ -61,6 +61,7 @@ is_guests (const struct walker *w)
 
 static const char *const lists[] = {
   "README",        "problems",     "progress",
+  "os/packages",   "network/interfaces",
   "report.txt",    "report.json",  "os/fstab",
   "os/others",     "os/conflicts", "network/connections",
   "backing_chain", "extent_files", "snapshots",
