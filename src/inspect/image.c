@@ -35,7 +35,9 @@ init_cells (struct image *img)
   lazy_init (&img->os_cell, "os", r);
   lazy_init (&img->boot_cell, "os/default_kernel", r);
   lazy_init (&img->cloud_init_cell, "cloud_init", r);
-  lazy_init (&img->obstacles_cell, "import", r);
+  lazy_init (&img->cloud_init_package_cell, "cloud_init_info/installed_as",
+             r);
+  lazy_init (&img->obstacles_cell, "os/obstacles", r);
   lazy_init (&img->packages_cell, "os/packages", r);
   lazy_init (&img->natives_cell, "os/kernels", r);
   lazy_init (&img->network_cell, "os/network", r);
@@ -61,6 +63,7 @@ destroy_cells (struct image *img)
   lazy_destroy (&img->os_cell);
   lazy_destroy (&img->boot_cell);
   lazy_destroy (&img->cloud_init_cell);
+  lazy_destroy (&img->cloud_init_package_cell);
   lazy_destroy (&img->obstacles_cell);
   lazy_destroy (&img->packages_cell);
   lazy_destroy (&img->natives_cell);
@@ -93,6 +96,7 @@ image_close (struct image *img)
   natives_free (&img->natives);
   network_free (&img->network);
   cloud_init_free (&img->cloud_init);
+  fact_free (&img->cloud_init_package);
   boot_free (&img->boot);
   os_free (&img->os);
   guest_free (&img->guest);
@@ -287,6 +291,8 @@ DEFINE_FACT (image_os, struct os, os, os_compute)
 DEFINE_FACT (image_boot, struct boot, boot, boot_compute)
 DEFINE_FACT (image_cloud_init, struct cloud_init, cloud_init,
              cloud_init_compute)
+DEFINE_FACT (image_cloud_init_package, struct fact, cloud_init_package,
+             cloud_init_package_compute)
 DEFINE_FACT (image_obstacles, struct obstacles, obstacles, obstacles_compute)
 DEFINE_FACT (image_packages, struct fact, packages, packages_compute)
 DEFINE_FACT (image_network, struct network, network, network_compute)

@@ -156,14 +156,14 @@ bool volume_fs_ready (struct volume *v);
 /* Which operating system, and its tree.  Of several it is the one that the
  * boot loader starts. */
 struct guest {
-  struct fact family;  /* linux windows none unknown */
-  struct volume *root; /* NULL: none or unknown */
-  struct vfs vfs;      /* valid if root */
+  struct fact family;          /* linux windows none unknown */
+  struct volume *root;         /* NULL: none or unknown */
+  struct vfs vfs;              /* valid if root */
   struct mount_line_vec lines; /* fstab, and mount units after it */
-  struct buf fstab;    /* resolved, one a line */
-  struct buf notes;    /* what could not be composed, one a line */
-  struct buf others;   /* further roots, one a line */
-  struct buf unread;   /* volumes that might hold another, and why not read */
+  struct buf fstab;            /* resolved, one a line */
+  struct buf notes;            /* what could not be composed, one a line */
+  struct buf others;           /* further roots, one a line */
+  struct buf unread; /* volumes that might hold another, and why not read */
 };
 const struct guest *image_guest (struct image *img, struct err *e);
 bool image_guest_ready (struct image *img);
@@ -242,10 +242,16 @@ const struct virtio *image_kernel_virtio (struct image *img, size_t kernel,
 
 struct cloud_init {
   struct fact would_run; /* yes no unknown: the finding cloud_init */
-  struct fact installed, flavour, version, installed_as, enabled, disabled_by,
-      datasources, config_files;
+  struct fact installed, flavour, version, enabled, disabled_by, datasources,
+      config_files;
+  struct fact installed_as;  /* image_cloud_init_package has it */
+  struct fact forced_import; /* does a start-up script read the settings that
+                                a forced import leaves? */
 };
 const struct cloud_init *image_cloud_init (struct image *img, struct err *e);
+/* installed_as: "package" or "source".  Cost: reads the package database. */
+const struct fact *image_cloud_init_package (struct image *img,
+                                             struct err *e);
 
 /* How a Linux guest would find its network. */
 struct network {
@@ -256,13 +262,25 @@ struct network {
 };
 const struct network *image_network (struct image *img, struct err *e);
 
-/* Start-up obstacles that the provider's preparation page names, each
- * `yes` (in the way), `no`, or unknown. */
+/* What may keep a Linux guest from starting, or from being reached, in the
+ * cloud: each `yes` (in the way), `no`, or unknown. */
+enum obstacle {
+  OBSTACLE_DEVICE_NAMES, /* root= or fstab by /dev/sdX */
+  OBSTACLE_DISK_IDS,     /* the same by /dev/disk/by-path or by-id */
+  OBSTACLE_OTHER_DISKS,  /* devices that are not in the image */
+  OBSTACLE_SHADOW,       /* not its normal owner and mode */
+  OBSTACLE_HAS_RUN,      /* /var/lib/cloud/instance */
+  OBSTACLE_NO_SSH,       /* no SSH server is started */
+  OBSTACLE_ROOT_FULL,    /* less than 5 % of bytes or inodes are free */
+  OBSTACLE_RELABEL,      /* SELinux: /.autorelabel */
+  OBSTACLE_NO_BOOT_CODE, /* in the first sector */
+  OBSTACLE_NO_ACTIVE,    /* MBR: no partition is active */
+  OBSTACLE_NO_GRUB_CORE, /* what the first sector loads is not there */
+  OBSTACLE_CONSOLE,      /* neither ttyS0 nor tty0 */
+  OBSTACLE_N
+};
 struct obstacles {
-  struct fact root_by_device_name; /* root= or fstab by /dev/sdX */
-  struct fact fstab_other_devices; /* devices that are not in the image */
-  struct fact shadow_permissions;
-  struct fact has_run_before; /* /var/lib/cloud/instance */
+  struct fact facts[OBSTACLE_N];
 };
 const struct obstacles *image_obstacles (struct image *img, struct err *e);
 

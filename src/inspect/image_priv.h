@@ -33,7 +33,8 @@ struct image {
   struct lazy info_cell, allocation_cell, integrity_cell, qcow2_size_cell,
       contents_cell, safety_cell, table_cell, volumes_cell,
       volume_integrity_cell, guest_cell, os_cell, boot_cell, cloud_init_cell,
-      obstacles_cell, packages_cell, natives_cell, network_cell;
+      cloud_init_package_cell, obstacles_cell, packages_cell, natives_cell,
+      network_cell;
   struct block_info info;
   struct allocation allocation;
   struct integrity integrity;
@@ -59,6 +60,7 @@ struct image {
   struct os os;
   struct boot boot;
   struct cloud_init cloud_init;
+  struct fact cloud_init_package;
   struct obstacles obstacles;
   struct fact packages;
   struct natives {
@@ -94,6 +96,7 @@ int os_compute (void *arg, struct err *e);
 int boot_compute (void *arg, struct err *e);
 int virtio_compute (void *arg, struct err *e);
 int cloud_init_compute (void *arg, struct err *e);
+int cloud_init_package_compute (void *arg, struct err *e);
 int obstacles_compute (void *arg, struct err *e);
 int packages_compute (void *arg, struct err *e);
 int natives_compute (void *arg, struct err *e);

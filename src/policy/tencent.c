@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "policy/finding.h"
+#include "policy/remedy.h"
 #include "policy/tencent.h"
 
 #define MAX_VIRTUAL (500 * GiB)
@@ -373,24 +374,15 @@ warn_gpt (struct image *img, struct finding_of_rule *f, struct err *e)
 
 /* --- the guest ------------------------------------------------------- */
 
-static bool
-has_tool (const struct os *os, const char *format)
-{
-  return fact_is (&os->packages_format, format);
-}
-
 static int
 judge_virtio (struct image *img, struct finding_of_rule *f, struct err *e)
 {
   const struct virtio *v;
-  const struct boot *b;
   const struct os *os;
-  const char *kernel;
   int r;
 
   v = image_virtio (img, e);
-  b = v ? image_boot (img, e) : NULL;
-  os = b ? image_os (img, e) : NULL;
+  os = v ? image_os (img, e) : NULL;
   if (!os)
     return -1;
   if ((r = finding_by_fact (f, &v->has, "yes")) != 1)
@@ -404,17 +396,13 @@ judge_virtio (struct image *img, struct finding_of_rule *f, struct err *e)
                          " %s. Install the virtio drivers.",
                          v->has.reason ? v->has.reason : "no virtio driver");
   }
-  kernel = b->default_kernel.value ? b->default_kernel.value : "$(uname -r)";
-  if (has_tool (os, "deb"))
-    buf_printf (&f->remedy,
-                "printf 'virtio_pci\\nvirtio_blk\\nvirtio_net\\n' >>"
-                " /etc/initramfs-tools/modules\nupdate-initramfs -u -k %s",
-                kernel);
-  else
-    buf_printf (&f->remedy,
-                "dracut -f --add-drivers 'virtio_blk virtio_pci"
-                " virtio_net' /boot/initramfs-%s.img %s",
-                kernel, kernel);
+  /* A driver that the kernel lacks is in no initramfs. */
+  if ((fact_is (&v->drivers[VIRTIO_BLK], "missing") ||
+       fact_is (&v->drivers[VIRTIO_NET], "missing")) &&
+      remedy_add (img, "kernel", NULL, &f->remedy, e) == -1)
+    return -1;
+  if (remedy_add (img, "virtio", NULL, &f->remedy, e) == -1)
+    return -1;
   return finding_fail (
       f,
       "The guest would not find its disk or network card: %s."
@@ -444,18 +432,22 @@ judge_cloud_init (struct image *img, struct finding_of_rule *f, struct err *e)
                          c->installed.reason ? ": " : "",
                          c->installed.reason ? c->installed.reason : "");
   }
-  buf_puts (&f->remedy,
-            has_tool (os, "deb") ? "apt-get install cloud-init"
-            : fact_is (&os->id, "sles") ||
-                    (os->id.value && strstr (os->id.value, "suse"))
-                ? "zypper install cloud-init"
-                : "yum install cloud-init");
+  if (remedy_add (img, "cloud-init", NULL, &f->remedy, e) == -1 ||
+      remedy_add (img, "cloud-init-enable", NULL, &f->remedy, e) == -1 ||
+      remedy_add (img, "datasource", NULL, &f->remedy, e) == -1)
+    return -1;
   return finding_fail (
       f,
-      "cloud-init is not installed%s%s. Install it, or import"
-      " with force.",
+      "cloud-init is not installed%s%s. Install it, or import with force,"
+      " for which %s.",
       c->installed.reason ? ": " : "",
-      c->installed.reason ? c->installed.reason : "");
+      c->installed.reason ? c->installed.reason : "",
+      fact_is (&c->forced_import, "yes")
+          ? "a start-up script that reads qcloud_action/os.conf is there"
+      : fact_is (&c->forced_import, "no")
+          ? "the guest lacks the start-up script that reads"
+            " qcloud_action/os.conf"
+          : "a start-up script has to read qcloud_action/os.conf");
 }
 
 /* UEFI alone is refused; where BIOS finds code to start, it is not alone. */
@@ -475,6 +467,9 @@ judge_firmware (struct image *img, struct finding_of_rule *f, struct err *e)
     return finding_ok (f);
   if (b->boot_code_unknown)
     return finding_unknown (f, b->boot_code_unknown);
+  if (remedy_add (img, "bios", NULL, &f->remedy, e) == -1 ||
+      remedy_add (img, "boot-code", NULL, &f->remedy, e) == -1)
+    return -1;
   return finding_fail (f,
                        "The disk boots by UEFI only; the instance starts by"
                        " BIOS.");
@@ -495,170 +490,12 @@ warn_boot_code (struct image *img, struct finding_of_rule *f, struct err *e)
     return finding_unknown (f, b->boot_code_unknown);
   if (b->boot_code || b->esp)
     return finding_ok (f);
+  if (remedy_add (img, "boot-code", NULL, &f->remedy, e) == -1)
+    return -1;
   return finding_fail (
       f, "The first sector of the disk holds no boot code: a BIOS"
          " cannot start it.");
 }
-
-static int
-warn_distribution (struct image *img, struct finding_of_rule *f,
-                   struct err *e)
-{
-  static const char *const listed[] = { "centos", "ubuntu",   "debian",
-                                        "coreos", "opensuse", "sles",
-                                        "suse" };
-  const struct os *os;
-
-  os = image_os (img, e);
-  if (!os)
-    return -1;
-  buf_puts (&f->value, os->id.value ? os->id.value : "unknown");
-  if (!fact_known (&os->id))
-    return finding_unknown (f, os->id.reason);
-  for (size_t i = 0; i < ARRAY_SIZE (listed); i++)
-    if (!strncmp (os->id.value, listed[i], strlen (listed[i])))
-      return finding_ok (f);
-  return finding_fail (
-      f,
-      "The distribution '%s' is not among those that are listed"
-      " (CentOS, Ubuntu, Debian, CoreOS, openSUSE, SUSE).",
-      os->id.value);
-}
-
-static int
-warn_native_kernel (struct image *img, struct finding_of_rule *f,
-                    struct err *e)
-{
-  const struct boot *b;
-  const struct fact *native;
-  int r;
-
-  b = image_boot (img, e);
-  if (!b)
-    return -1;
-  if (!b->chosen) {
-    buf_puts (&f->value, "unknown");
-    return finding_unknown (f, b->default_kernel.reason);
-  }
-  native = image_kernel_native (img, (size_t) (b->chosen - b->kernels), e);
-  if (!native)
-    return -1;
-  if ((r = finding_by_fact (f, native, "yes")) != 1)
-    return r;
-  return finding_fail (
-      f,
-      "The kernel %s is not of the distribution's own packages;"
-      " a modified kernel may fail to import.",
-      b->chosen->version);
-}
-
-/* 1: cloud-init is installed, and F is still to be judged. */
-static int
-by_installed (const struct cloud_init *c, struct finding_of_rule *f)
-{
-  if (fact_is (&c->installed, "yes"))
-    return 1;
-  if (fact_known (&c->installed))
-    return finding_na (f, "cloud-init is not installed");
-  buf_puts (&f->value, "unknown");
-  return finding_unknown (f, c->installed.reason);
-}
-
-static int
-warn_cloud_init_off (struct image *img, struct finding_of_rule *f,
-                     struct err *e)
-{
-  const struct cloud_init *c;
-  int r;
-
-  c = image_cloud_init (img, e);
-  if (!c)
-    return -1;
-  if ((r = by_installed (c, f)) != 1)
-    return r;
-  if ((r = finding_by_fact (f, &c->enabled, "yes")) != 1)
-    return r;
-  return finding_fail (f, "%s is installed and would not run: %s.",
-                       c->flavour.value ? c->flavour.value : "cloud-init",
-                       c->disabled_by.value ? c->disabled_by.value
-                                            : "disabled");
-}
-
-static int
-warn_datasource (struct image *img, struct finding_of_rule *f, struct err *e)
-{
-  const struct cloud_init *c;
-  int r;
-
-  c = image_cloud_init (img, e);
-  if (!c)
-    return -1;
-  if ((r = by_installed (c, f)) != 1)
-    return r;
-  if (!fact_known (&c->datasources)) {
-    buf_puts (&f->value, "unknown");
-    return finding_unknown (f, c->datasources.reason);
-  }
-  buf_puts (&f->value, c->datasources.value);
-  if (!*c->datasources.value || strstr (c->datasources.value, "ConfigDrive"))
-    return finding_ok (f);
-  return finding_fail (f,
-                       "%s does not have ConfigDrive among its data sources,"
-                       " which is what the provider serves.",
-                       c->flavour.value ? c->flavour.value : "cloud-init");
-}
-
-#define DEFINE_OBSTACLE(function, member, text)                              \
-  static int function (struct image *img, struct finding_of_rule *f,         \
-                       struct err *e)                                        \
-  {                                                                          \
-    const struct obstacles *o;                                               \
-    int r;                                                                   \
-                                                                             \
-    o = image_obstacles (img, e);                                            \
-    if (!o)                                                                  \
-      return -1;                                                             \
-    if ((r = finding_by_fact (f, &o->member, "no")) != 1)                    \
-      return r;                                                              \
-    return finding_fail (f, "%s", text);                                     \
-  }
-
-DEFINE_OBSTACLE (warn_device_names, root_by_device_name,
-                 "The root filesystem or /etc/fstab is named by device"
-                 " (/dev/sdX), which becomes /dev/vda: use UUID=.")
-DEFINE_OBSTACLE (warn_other_disks, fstab_other_devices,
-                 "/etc/fstab mounts a device that is not in the image,"
-                 " without nofail: the guest may stop at boot.")
-DEFINE_OBSTACLE (warn_shadow, shadow_permissions,
-                 "/etc/shadow does not have its normal owner and"
-                 " permissions.")
-DEFINE_OBSTACLE (warn_has_run, has_run_before,
-                 "cloud-init has run before: remove /var/lib/cloud, so that"
-                 " it runs again.")
-
-#define DEFINE_NETWORK(function, member, wanted, text)                       \
-  static int function (struct image *img, struct finding_of_rule *f,         \
-                       struct err *e)                                        \
-  {                                                                          \
-    const struct network *n = image_network (img, e);                        \
-    int r;                                                                   \
-                                                                             \
-    if (!n)                                                                  \
-      return -1;                                                             \
-    if ((r = finding_by_fact (f, &n->member, wanted)) != 1)                  \
-      return r;                                                              \
-    return finding_fail (f, "%s%s%s", text, n->member.reason ? ": " : ".",   \
-                         n->member.reason ? n->member.reason : "");          \
-  }
-
-DEFINE_NETWORK (warn_dhcp, dhcp, "yes",
-                "The guest would not ask for its address by DHCP")
-DEFINE_NETWORK (warn_eth0, eth0, "yes",
-                "The network card would not be called eth0, as the"
-                " provider's pages have it")
-DEFINE_NETWORK (warn_ipv6, ipv6, "no",
-                "The network configuration counts on IPv6, which is not"
-                " offered")
 
 /* Damage that an import need not meet: where it would, judge_intact says
  * so. */
@@ -685,24 +522,6 @@ warn_damage (struct image *img, struct finding_of_rule *f, struct err *e)
       "The root filesystem is damaged: %s. Repair it with fsck in the"
       " guest, and export it again.",
       i->first_error);
-}
-
-static int
-warn_conflicts (struct image *img, struct finding_of_rule *f, struct err *e)
-{
-  const struct os *os;
-  int r;
-
-  os = image_os (img, e);
-  if (!os)
-    return -1;
-  if ((r = finding_by_fact (f, &os->conflicts, "")) != 1)
-    return r;
-  return finding_fail (
-      f,
-      "Tools of another virtualisation are installed (%s): remove"
-      " them.",
-      os->conflicts.value);
 }
 
 /* --- the table ------------------------------------------------------- */
@@ -781,6 +600,17 @@ static const struct rule rules[] = {
   LINUX_RULE ("other-disks", "none in fstab", NULL, "213/17814",
               warn_other_disks),
   LINUX_RULE ("shadow", "normal permissions", NULL, "213/17814", warn_shadow),
+  LINUX_RULE ("disk-ids", "UUID", NULL, "213/17814", warn_disk_ids),
+  LINUX_RULE ("ssh", "started at boot", NULL, "213/17814", warn_ssh),
+  LINUX_RULE ("root-space", "5 % of the root filesystem are free", NULL,
+              "213/12849", warn_room),
+  LINUX_RULE ("selinux-relabel", "not pending", NULL, "213/17814",
+              warn_relabel),
+  LINUX_RULE ("grub-core", "where the first sector loads it from", NULL,
+              "213/17814", warn_grub_core),
+  LINUX_RULE ("active-partition", "one, unless GRUB starts", NULL,
+              "213/17814", warn_active),
+  LINUX_RULE ("console", "ttyS0 or tty0", NULL, "213/17814", warn_console),
   LINUX_RULE ("first-boot", "cloud-init has not run", NULL, "213/12587",
               warn_has_run),
   LINUX_RULE ("network-dhcp", "DHCP", NULL, "213/4945", warn_dhcp),

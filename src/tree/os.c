@@ -275,6 +275,62 @@ list_services (struct node *n, struct err *e)
   return 0;
 }
 
+/* --- os/obstacles/ --------------------------------------------------- */
+
+static const struct node_def obstacle_rows[OBSTACLE_N + 1];
+
+/* The row's place in the table is the obstacle. */
+static int
+show_obstacle (struct node *n, struct finding *f, struct err *e)
+{
+  const struct obstacles *o = image_obstacles (node_image (n), e);
+
+  return o ? show_fact (f, &o->facts[n->def - obstacle_rows], e) : -1;
+}
+
+static const struct node_def obstacle_rows[OBSTACLE_N + 1] = {
+  [OBSTACLE_DEVICE_NAMES] =
+      TEXT_ROW ("device_names", show_obstacle,
+                "yes: root= or fstab names a disk as /dev/sdX"),
+  [OBSTACLE_DISK_IDS] =
+      TEXT_ROW ("disk_ids", show_obstacle,
+                "yes: root= or fstab names a disk by-path or by-id"),
+  [OBSTACLE_OTHER_DISKS] =
+      TEXT_ROW ("other_disks", show_obstacle,
+                "yes: fstab waits for a device that is not in the image"),
+  [OBSTACLE_SHADOW] =
+      TEXT_ROW ("shadow", show_obstacle,
+                "yes: /etc/shadow has not its normal owner and mode"),
+  [OBSTACLE_HAS_RUN] =
+      TEXT_ROW ("cloud_init_has_run", show_obstacle,
+                "yes: cloud-init ran here, for another instance"),
+  [OBSTACLE_NO_SSH] =
+      TEXT_ROW ("no_ssh", show_obstacle,
+                "yes: no SSH server is installed and started at boot"),
+  [OBSTACLE_ROOT_FULL] =
+      TEXT_ROW ("root_full", show_obstacle,
+                "yes: less than 5 % of the root filesystem's bytes or inodes"
+                " are free"),
+  [OBSTACLE_RELABEL] =
+      TEXT_ROW ("selinux_relabel", show_obstacle,
+                "yes: SELinux would relabel all files, and start again"),
+  [OBSTACLE_NO_BOOT_CODE] =
+      TEXT_ROW ("no_boot_code", show_obstacle,
+                "yes: the first sector holds no code for a BIOS"),
+  [OBSTACLE_NO_ACTIVE] =
+      TEXT_ROW ("no_active_partition", show_obstacle,
+                "yes: none of the MBR's partitions is active, which GRUB does"
+                " not ask for"),
+  [OBSTACLE_NO_GRUB_CORE] = TEXT_ROW (
+      "no_grub_core", show_obstacle,
+      "yes: the first sector's GRUB loads sectors that are empty, or"
+      " beyond the end of the disk"),
+  [OBSTACLE_CONSOLE] =
+      TEXT_ROW ("console", show_obstacle,
+                "yes: the kernel's consoles are neither ttyS0 nor tty0"),
+  END_ROWS,
+};
+
 const struct node_def os_rows[] = {
   TEXT_ROW ("family", show_family, "linux, windows, none or unknown"),
   TEXT_ROW ("id", show_id, "os-release ID"),
@@ -300,6 +356,8 @@ const struct node_def os_rows[] = {
   LIST_ROW ("packages", show_packages,
             "installed packages: name, version, architecture; tab-separated"),
   DIR_ROW ("network", network_rows, "network configuration"),
+  DIR_ROW ("obstacles", obstacle_rows,
+           "what may keep a Linux guest from starting in the cloud"),
   TEXT_ROW ("edition", show_edition, "Windows: ServerStandard, ..."),
   TEXT_ROW ("build", show_build, "Windows: number of the build"),
   TEXT_ROW ("service_pack", show_service_pack,
@@ -369,11 +427,19 @@ show_cloud_init (struct node *n, struct finding *f, struct err *e)
 SHOW_CLOUD (show_installed, installed, show_fact)
 SHOW_CLOUD (show_flavour, flavour, show_fact)
 SHOW_CLOUD (show_cloud_version, version, show_fact)
-SHOW_CLOUD (show_installed_as, installed_as, show_fact)
 SHOW_CLOUD (show_enabled, enabled, show_fact)
 SHOW_CLOUD (show_disabled_by, disabled_by, show_fact)
 SHOW_CLOUD (show_datasources, datasources, show_fact_lines)
 SHOW_CLOUD (show_config_files, config_files, show_fact_lines)
+SHOW_CLOUD (show_forced_import, forced_import, show_fact)
+
+static int
+show_installed_as (struct node *n, struct finding *f, struct err *e)
+{
+  const struct fact *as = image_cloud_init_package (node_image (n), e);
+
+  return as ? show_fact (f, as, e) : -1;
+}
 
 const struct node_def cloud_init_rows[] = {
   TEXT_ROW ("installed", show_installed,
@@ -387,5 +453,8 @@ const struct node_def cloud_init_rows[] = {
             "datasource_list as configured; none: all are tried"),
   LIST_ROW ("config_files", show_config_files,
             "the configuration files, in the order they are read"),
+  TEXT_ROW ("forced_import", show_forced_import,
+            "does a start-up script read the settings that a forced import"
+            " leaves (qcloud_action/os.conf): yes or no"),
   END_ROWS,
 };

@@ -59,27 +59,16 @@ is_guests (const struct walker *w)
 
 /* --- findings -------------------------------------------------------- */
 
-static const char *const lists[] = { "README",
-                                     "problems",
-                                     "progress",
-                                     "report.txt",
-                                     "report.json",
-                                     "os/fstab",
-                                     "os/others",
-                                     "os/conflicts",
-                                     "network/connections",
-                                     "network/interfaces",
-                                     "os/packages",
-                                     "backing_chain",
-                                     "extent_files",
-                                     "snapshots",
-                                     "features",
-                                     "datasources",
-                                     "config_files",
-                                     "errors",
-                                     "warnings",
-                                     "remedy",
-                                     "requirements" };
+static const char *const lists[] = {
+  "README",        "problems",     "progress",
+  "os/packages",   "network/interfaces",
+  "report.txt",    "report.json",  "os/fstab",
+  "os/others",     "os/conflicts", "network/connections",
+  "backing_chain", "extent_files", "snapshots",
+  "features",      "datasources",  "config_files",
+  "errors",        "warnings",     "remedy",
+  "requirements"
+};
 static const char *const numbers[] = {
   "virtual_size", "file_size", "disk_size",  "qcow2_size", "qcow2_size_bound",
   "cluster_size", "allocated", "bytes_read", "start",      "size",

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "inspect/startup.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/bytes.h"
+
+/* Targets that pull in targets: cloud-init.target of a target of a boot. */
+#define MAX_DEPTH 4
+
+/* --- files ----------------------------------------------------------- */
+
+char *
+path_printf (struct err *e, const char *fmt, ...)
+{
+  char *path;
+  va_list ap;
+  int len;
+
+  va_start (ap, fmt);
+  len = vasprintf (&path, fmt, ap);
+  va_end (ap);
+  if (len != -1)
+    return path;
+  err_set (e, ENOMEM, "out of memory");
+  return NULL;
+}
+
+int
+there_printf (const struct vfs *v, bool nofollow, char **ret, struct err *e,
+              const char *fmt, ...)
+{
+  CLEANUP_FREE char *path = NULL;
+  struct vfs_node n;
+  va_list ap;
+  int len;
+
+  *ret = NULL;
+  va_start (ap, fmt);
+  len = vasprintf (&path, fmt, ap);
+  va_end (ap);
+  if (len == -1) {
+    path = NULL;
+    return err_set (e, ENOMEM, "out of memory");
+  }
+  if (vfs_walk (v, path, nofollow ? VFS_NOFOLLOW : 0, &n, e) == -1) {
+    if (!err_is_absent (e))
+      return -1;
+    err_clear (e);
+    return 0;
+  }
+  *ret = steal_ptr (&path);
+  return 1;
+}
+
+/* What PATH, which is there, is as the file of a unit. */
+static int
+state_of (const struct vfs *v, const char *path, struct err *e)
+{
+  CLEANUP_BUF struct buf target = { 0 };
+  struct vfs_node n;
+  struct fs_stat st;
+
+  if (vfs_walk (v, path, VFS_NOFOLLOW, &n, e) == -1 ||
+      fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1)
+    return -1;
+  if (!S_ISLNK (st.mode))
+    return S_ISREG (st.mode) && st.size == 0 ? UNIT_MASKED : UNIT_THERE;
+  if (fs_readlink (vfs_fs (v, n), n.ino, &target, e) == -1)
+    return -1;
+  if (!strcmp (buf_str (&target), "/dev/null"))
+    return UNIT_MASKED;
+  if (vfs_stat (v, path, 0, &st, e) == -1) {
+    if (!err_is_absent (e))
+      return -1;
+    err_clear (e);
+    return UNIT_ABSENT;
+  }
+  return S_ISREG (st.mode) && st.size == 0 ? UNIT_MASKED : UNIT_THERE;
+}
+
+int
+startup_is_masked (const struct vfs *v, const char *path, struct err *e)
+{
+  CLEANUP_FREE char *there = NULL;
+  int r = there_printf (v, true, &there, e, "%s", path);
+
+  if (r == 1)
+    r = state_of (v, path, e);
+  return r == -1 ? -1 : r == UNIT_MASKED;
+}
+
+/* --- systemd --------------------------------------------------------- */
+
+static const char *const unit_dirs[] = { "/etc/systemd/system",
+                                         "/usr/local/lib/systemd/system",
+                                         "/usr/lib/systemd/system",
+                                         "/lib/systemd/system" };
+static const char *const generator_dirs[] = {
+  "/etc/systemd/system-generators",
+  "/usr/local/lib/systemd/system-generators",
+  "/usr/lib/systemd/system-generators", "/lib/systemd/system-generators"
+};
+
+int
+startup_unit_state (const struct vfs *v, const char *name, bool generator,
+                    char **ret_path, struct err *e)
+{
+  const char *const *dirs = generator ? generator_dirs : unit_dirs;
+
+  if (ret_path)
+    *ret_path = NULL;
+  for (size_t i = 0; i < ARRAY_SIZE (unit_dirs); i++) {
+    CLEANUP_FREE char *path = NULL;
+    int r = there_printf (v, true, &path, e, "%s/%s", dirs[i], name);
+    if (r == -1)
+      return -1;
+    if (r == 0)
+      continue;
+    r = state_of (v, path, e);
+    if (r != -1 && ret_path)
+      *ret_path = steal_ptr (&path);
+    return r;
+  }
+  return UNIT_ABSENT;
+}
+
+static bool
+every_boot_reaches (const char *target)
+{
+  static const char *const targets[] = {
+    "default.target",        "multi-user.target", "graphical.target",
+    "basic.target",          "sysinit.target",    "local-fs.target",
+    "network.target",        "sockets.target",    "timers.target",
+    "network-online.target", "paths.target",      "remote-fs.target",
+    "network-pre.target",    "getty.target"
+  };
+
+  for (size_t i = 0; i < ARRAY_SIZE (targets); i++)
+    if (!strcmp (target, targets[i]))
+      return true;
+  return false;
+}
+
+static int pulled_in (const struct vfs *v, const char *name, unsigned depth,
+                      char **ret_path, struct err *e);
+
+/* The links to NAME in the directories of DIR that end with SUFFIX. */
+static int
+pulled_in_from (const struct vfs *v, const char *dir, const char *suffix,
+                const char *name, unsigned depth, char **ret_path,
+                struct err *e)
+{
+  CLEANUP_NAMES struct names l = { .prefix = "", .suffix = suffix };
+  int r = names_in (v, dir, &l, e);
+
+  for (size_t i = 0; r == 0 && i < l.list.len; i++) {
+    CLEANUP_FREE char *path = NULL, *target = NULL, *by = NULL;
+    int state;
+
+    r = there_printf (v, true, &path, e, "%s/%s/%s", dir, l.list.items[i],
+                      name);
+    if (r != 1)
+      continue;
+    if ((state = startup_is_masked (v, path, e)) == -1)
+      return -1;
+    r = 0;
+    if (state == 1)
+      continue;
+    target =
+        strndup (l.list.items[i], strlen (l.list.items[i]) - strlen (suffix));
+    if (!target)
+      return err_set (e, ENOMEM, "out of memory");
+    if (every_boot_reaches (target))
+      r = 1;
+    else if (depth < MAX_DEPTH)
+      r = pulled_in (v, target, depth + 1, &by, e);
+    if (r == 1 || !*ret_path) {
+      free (*ret_path);
+      *ret_path = steal_ptr (&path);
+    }
+  }
+  return r;
+}
+
+static int
+pulled_in (const struct vfs *v, const char *name, unsigned depth,
+           char **ret_path, struct err *e)
+{
+  static const char *const suffixes[] = { ".wants", ".requires" };
+  int r = startup_unit_state (v, name, false, NULL, e);
+
+  if (r != UNIT_THERE)
+    return r == -1 ? -1 : 0;
+  r = 0;
+  for (size_t i = 0; r == 0 && i < 2 * ARRAY_SIZE (unit_dirs); i++)
+    r = pulled_in_from (v, unit_dirs[i / 2], suffixes[i % 2], name, depth,
+                        ret_path, e);
+  return r;
+}
+
+int
+startup_unit (const struct vfs *v, const char *name, char **ret_path,
+              struct err *e)
+{
+  *ret_path = NULL;
+  return pulled_in (v, name, 0, ret_path, e);
+}
+
+/* --- System V -------------------------------------------------------- */
+
+/* The default runlevel in inittab; 0: it does not say. */
+static int
+default_runlevel (const struct vfs *v, char *ret, struct err *e)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  int r = guest_text (v, "/etc/inittab", &text, e);
+
+  *ret = '\0';
+  for (const char *p = buf_str (&text); r == 1 && *p;
+       p += strcspn (p, "\n"), p += *p == '\n') {
+    const char *id = p + strcspn (p, ":\n");
+    if (*p == '#' || *id != ':' || id[1] < '1' || id[1] > '5' ||
+        strncmp (id + 2, ":initdefault:", 13))
+      continue;
+    *ret = id[1];
+  }
+  return r == -1 ? -1 : 0;
+}
+
+/* 1: a link S??NAME in DIR leads to something. */
+static int
+rc_link (const struct vfs *v, const char *dir, const char *name,
+         char **ret_path, struct err *e)
+{
+  CLEANUP_NAMES struct names l = { .prefix = "S", .suffix = name };
+  int r = names_in (v, dir, &l, e);
+
+  for (size_t i = 0; r == 0 && i < l.list.len; i++)
+    if (strlen (l.list.items[i]) == strlen (name) + 3)
+      r = there_printf (v, false, ret_path, e, "%s/%s", dir, l.list.items[i]);
+  return r;
+}
+
+int
+startup_sysv (const struct vfs *v, const char *name, char **ret_path,
+              struct err *e)
+{
+  static const char *const dirs[] = { "/etc/rc", "/etc/rc.d/rc",
+                                      "/etc/init.d/rc" };
+  char levels[] = "S2345", level, dir[32];
+  int r = default_runlevel (v, &level, e);
+
+  *ret_path = NULL;
+  if (level)
+    snprintf (levels, sizeof levels, "S%c", level);
+  for (const char *l = levels; r == 0 && *l; l++)
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE (dirs); i++) {
+      snprintf (dir, sizeof dir, "%s%c.d", dirs[i], *l);
+      r = rc_link (v, dir, name, ret_path, e);
+    }
+  /* SUSE's for what is started before any runlevel. */
+  return r ? r : rc_link (v, "/etc/init.d/boot.d", name, ret_path, e);
+}
+
+/* --- Upstart --------------------------------------------------------- */
+
+/* The last of "manual" and "start on" in TEXT counts; MANUAL is left as it is
+ * where there is neither. */
+static void
+read_job (const char *text, bool *manual)
+{
+  for (const char *p = text; *p; p += strcspn (p, "\n"), p += *p == '\n') {
+    const char *s = p + strspn (p, " \t");
+    size_t len = strcspn (s, " \t\n#");
+    if (len == 6 && !memcmp (s, "manual", 6))
+      *manual = true;
+    else if (len == 5 && !memcmp (s, "start", 5) &&
+             !strncmp (s + 5 + strspn (s + 5, " \t"), "on", 2))
+      *manual = false;
+  }
+}
+
+int
+startup_upstart (const struct vfs *v, const char *name, char **ret_path,
+                 struct err *e)
+{
+  static const char *const suffixes[] = { "conf", "override" };
+  CLEANUP_FREE char *conf = NULL;
+  bool manual = true; /* without an event nothing starts it */
+
+  *ret_path = NULL;
+  for (size_t i = 0; i < ARRAY_SIZE (suffixes); i++) {
+    CLEANUP_BUF struct buf text = { 0 };
+    CLEANUP_FREE char *path = NULL;
+    int r = there_printf (v, false, &path, e, "/etc/init/%s.%s", name,
+                          suffixes[i]);
+    if (r == -1 || (i == 0 && r == 0))
+      return r;
+    if (r == 1 && guest_text (v, path, &text, e) == -1)
+      return -1;
+    read_job (buf_str (&text), &manual);
+    if (i == 0)
+      conf = steal_ptr (&path);
+  }
+  if (manual)
+    return 0;
+  *ret_path = steal_ptr (&conf);
+  return 1;
+}
+
+/* --- OpenRC ---------------------------------------------------------- */
+
+int
+startup_openrc (const struct vfs *v, const char *name, char **ret_path,
+                struct err *e)
+{
+  static const char *const levels[] = { "sysinit", "boot", "default" };
+  int r = 0;
+
+  *ret_path = NULL;
+  for (size_t i = 0; r == 0 && i < ARRAY_SIZE (levels); i++)
+    r = there_printf (v, false, ret_path, e, "/etc/runlevels/%s/%s",
+                      levels[i], name);
+  return r;
+}
+
+/* --- all ------------------------------------------------------------- */
+
+static bool
+may_be (const char *init, const char *name)
+{
+  return !init || !*init || !strcmp (init, name);
+}
+
+static int
+startup_systemd (const struct vfs *v, const char *name, char **ret_path,
+                 struct err *e)
+{
+  static const char *const kinds[] = { "service", "socket" };
+  bool native = false;
+  int r = 0;
+
+  for (size_t i = 0; r != 1 && i < ARRAY_SIZE (kinds); i++) {
+    CLEANUP_FREE char *unit = path_printf (e, "%s.%s", name, kinds[i]);
+    if (!unit)
+      return -1;
+    free (*ret_path);
+    if ((r = startup_unit (v, unit, ret_path, e)) != 0)
+      break;
+    if ((r = startup_unit_state (v, unit, false, NULL, e)) == -1)
+      break;
+    native = native || (i == 0 && r != UNIT_ABSENT);
+    r = 0;
+  }
+  if (r != 0)
+    return r;
+  free (*ret_path);
+  *ret_path = NULL;
+  return native ? 0 : startup_sysv (v, name, ret_path, e);
+}
+
+int
+startup_service (const struct vfs *v, const char *init, const char *name,
+                 char **ret_path, struct err *e)
+{
+  int r = 0;
+
+  *ret_path = NULL;
+  if (may_be (init, "systemd"))
+    r = startup_systemd (v, name, ret_path, e);
+  if (r == 0 && may_be (init, "upstart"))
+    r = startup_upstart (v, name, ret_path, e);
+  if (r == 0 && may_be (init, "openrc"))
+    r = startup_openrc (v, name, ret_path, e);
+  if (r == 0 && !(init && (!strcmp (init, "systemd"))))
+    r = startup_sysv (v, name, ret_path, e);
+  return r;
+}
