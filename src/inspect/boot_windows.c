@@ -3,7 +3,8 @@
  *
  * A BCD store is a hive.  BIOS starts the active partition, whose bootmgr
  * reads \Boot\BCD there; UEFI starts bootmgfw.efi of the EFI system
- * partition, with \EFI\Microsoft\Boot\BCD.  The default entry's loader says
+ * partition, or its copy under the name for removable media, with
+ * \EFI\Microsoft\Boot\BCD.  The default entry's loader says
  * which of the two the store is for: winload.exe or winload.efi.
  */
 #include <inttypes.h>
@@ -20,6 +21,15 @@
 
 /* What one kind of firmware finds. */
 enum start { CANNOT, CAN, NOT_KNOWN };
+
+static const struct way {
+  const char *store, *loader; /* what the loader's name ends with */
+  const char *managers[6]; /* that read the store, one of which is enough */
+} by_bios = { "/Boot/BCD", ".exe", { "/bootmgr" } },
+  by_uefi = { "/EFI/Microsoft/Boot/BCD",
+              ".efi",
+              { "/EFI/Microsoft/Boot/bootmgfw.efi", "/EFI/BOOT/BOOTX64.EFI",
+                "/EFI/BOOT/BOOTIA32.EFI", "/EFI/BOOT/BOOTAA64.EFI" } };
 
 /* --- one store ------------------------------------------------------- */
 
@@ -99,23 +109,43 @@ ends_with (const char *s, const char *suffix)
   return a >= b && !strcasecmp (s + a - b, suffix);
 }
 
-/* Does the store PATH start a Windows by a program that ends with SUFFIX? */
+/* Is there what reads the store?  1, 0, -1. */
 static int
-look_into_store (const struct vfs *v, const char *label, const char *path,
-                 const char *suffix, struct fact *f, enum start *ret,
+has_manager (const struct vfs *v, const char *label, const struct way *way,
+             struct fact *f, struct err *e)
+{
+  int r = 0;
+
+  for (const char *const *path = way->managers; *path && r == 0; path++) {
+    r = vfs_exists (v, *path, e);
+    if (r != -1)
+      fact_evidence (f, "%s: %s: %s", label, *path,
+                     r == 1 ? "there" : "not there");
+  }
+  return r;
+}
+
+/* Does the store start a Windows in this WAY? */
+static int
+look_into_store (const struct vfs *v, const char *label,
+                 const struct way *way, struct fact *f, enum start *ret,
                  struct err *e)
 {
   CLEANUP_WINDOWS_HIVE struct windows_hive h = { 0 };
   CLEANUP_BUF struct buf loader = { 0 };
+  int r;
 
-  if (windows_hive_open (v, path, &h, e) == -1 ||
+  if (windows_hive_open (v, way->store, &h, e) == -1 ||
       default_loader (h.hive, &loader, e) == -1)
     return -1;
-  fact_evidence (f, "%s: %s: the default entry starts %s", label, path,
+  fact_evidence (f, "%s: %s: the default entry starts %s", label, way->store,
                  buf_str (&loader));
-  if (ends_with (buf_str (&loader), suffix))
+  if (!ends_with (buf_str (&loader), way->loader))
+    return 0;
+  r = has_manager (v, label, way, f, e);
+  if (r == 1)
     *ret = CAN;
-  return 0;
+  return r == -1 ? -1 : 0;
 }
 
 /* --- the two kinds --------------------------------------------------- */
@@ -128,9 +158,8 @@ is_esp (const struct partition *p)
 
 /* *RET stays as it is where VOL has no store. */
 static int
-look_at_volume (struct volume *vol, const char *path, const char *suffix,
-                struct fact *f, enum start *ret, struct err *why,
-                struct err *e)
+look_at_volume (struct volume *vol, const struct way *way, struct fact *f,
+                enum start *ret, struct err *why, struct err *e)
 {
   CLEANUP_FREE struct vfs *v = malloc (sizeof *v);
   struct fs *fs;
@@ -140,7 +169,7 @@ look_at_volume (struct volume *vol, const char *path, const char *suffix,
   fs = volume_readable (vol, e) ? volume_fs (vol, e) : NULL;
   if (fs) {
     vfs_init (v, fs);
-    if (look_into_store (v, vol->label, path, suffix, f, ret, e) == 0)
+    if (look_into_store (v, vol->label, way, f, ret, e) == 0)
       return 0;
     err_in (e, "%s", vol->label);
   }
@@ -179,11 +208,14 @@ has_ntldr (struct volume *vol, struct fact *f, enum start *ret, struct err *e)
   return r == -1 ? -1 : 0;
 }
 
+/* A BIOS needs code in the first sector, and a table that it leads to. */
 static int
-look_at_all (struct image *img, struct fact *f, enum start *bios,
-             enum start *uefi, struct err *why, struct err *e)
+look_at_all (struct image *img, const struct boot *b, struct fact *f,
+             enum start *bios, enum start *uefi, struct err *why,
+             struct err *e)
 {
-  bool active = false, mbr = !strcmp (img->table->type, "dos");
+  bool active = false,
+       mbr = b->boot_code && !strcmp (img->table->type, "dos");
 
   for (size_t i = 0; i < img->n_volumes; i++)
     active = active || (img->volumes[i]->partition &&
@@ -191,12 +223,11 @@ look_at_all (struct image *img, struct fact *f, enum start *bios,
   for (size_t i = 0; i < img->n_volumes; i++) {
     struct volume *vol = img->volumes[i];
     const struct partition *p = vol->partition;
-    if (is_esp (p) && look_at_volume (vol, "/EFI/Microsoft/Boot/BCD", ".efi",
-                                      f, uefi, why, e) == -1)
+    if (is_esp (p) && look_at_volume (vol, &by_uefi, f, uefi, why, e) == -1)
       return -1;
     if (!mbr || !p || (active && !p->bootable))
       continue;
-    if (look_at_volume (vol, "/Boot/BCD", ".exe", f, bios, why, e) == -1 ||
+    if (look_at_volume (vol, &by_bios, f, bios, why, e) == -1 ||
         (*bios == CANNOT && has_ntldr (vol, f, bios, e) == -1))
       return -1;
   }
@@ -220,7 +251,7 @@ boot_windows_compute (struct image *img, struct boot *b, struct err *e)
 
   free (f->reason);
   f->reason = NULL;
-  if (look_at_all (img, f, &bios, &uefi, &why, e) == -1)
+  if (look_at_all (img, b, f, &bios, &uefi, &why, e) == -1)
     return -1;
   if ((bios == CAN || uefi == CAN) &&
       fact_set (&b->bootloader, e, "windows") == -1)

@@ -64,19 +64,14 @@ find_dir (struct cloudbase *b, struct err *e)
   return r;
 }
 
-/* Is the program there that the service starts?  1, 0, -1: not known. */
+#define MAX_BLANKS 32 /* in a path that is not quoted */
+
+/* A program of at least one byte?  1, 0, -1. */
 static int
-find_program (struct cloudbase *b, struct err *e)
+is_program (struct cloudbase *b, const char *path, struct err *e)
 {
-  CLEANUP_FREE char *path = windows_path (b->w->dir, buf_str (&b->image));
   struct fs_stat st;
 
-  /* Unquoted, the arguments follow; a path with blanks is always quoted. */
-  if (path && buf_str (&b->image)[0] != '"')
-    path[strcspn (path, " ")] = '\0';
-  if (!path)
-    return err_set (e, EIO, "where '%s' lies is not known",
-                    buf_str (&b->image));
   if (vfs_stat (b->w->v, path, 0, &st, e) == -1) {
     if (!err_is_absent (e))
       return -1;
@@ -87,6 +82,35 @@ find_program (struct cloudbase *b, struct err *e)
   fact_evidence (&b->c->installed, "%s: there, %" PRIu64 " bytes", path,
                  st.size);
   return S_ISREG (st.mode) && st.size > 0;
+}
+
+/* Is the program there that the service starts?  Unquoted, the arguments
+ * follow, and where they begin is not said: Windows tries each blank, with
+ * ".exe" added, until there is such a program.  1, 0, -1: not known. */
+static int
+find_program (struct cloudbase *b, struct err *e)
+{
+  CLEANUP_FREE char *path = windows_path (b->w->dir, buf_str (&b->image));
+  int r = 0;
+
+  if (!path)
+    return err_set (e, EIO, "where '%s' lies is not known",
+                    buf_str (&b->image));
+  if (buf_str (&b->image)[0] == '"')
+    return is_program (b, path, e);
+  for (size_t n = 0, tries = 0; r == 0 && tries < MAX_BLANKS; n++, tries++) {
+    CLEANUP_FREE char *upto = NULL, *exe = NULL;
+    n += strcspn (path + n, " ");
+    if (asprintf (&upto, "%.*s", (int) n, path) == -1 ||
+        asprintf (&exe, "%s.exe", upto) == -1)
+      return err_set (e, ENOMEM, "out of memory");
+    r = is_program (b, upto, e);
+    if (r == 0)
+      r = is_program (b, exe, e);
+    if (!path[n])
+      break;
+  }
+  return r;
 }
 
 static int

@@ -21,15 +21,17 @@ static const struct driver {
   const char *file;        /* in System32\drivers, and in the driver store */
   const char *root_device; /* a disk's PCI device, as clouds have it (the
                               modern id is bound beside it); NULL: no disk */
+  const char *subsystem;   /* of that device: its kind in virtio's count */
 } drivers[VIRTIO_N] = {
   [VIRTIO_BLK] = { { "viostor", "virtio_blk", "vrtioblk" },
                    "viostor",
-                   "1001" },
-  [VIRTIO_SCSI] = { { "vioscsi" }, "vioscsi", "1004" },
-  [VIRTIO_NET] = { { "netkvm" }, "netkvm", NULL },
-  [VIRTIO_CONSOLE] = { { "VirtioSerial", "vioser" }, "vioser", NULL },
-  [VIRTIO_BALLOON] = { { "BALLOON" }, "balloon", NULL },
-  [VIRTIO_RNG] = { { "viorng", "VirtRng" }, "viorng", NULL },
+                   "1001",
+                   "0002" },
+  [VIRTIO_SCSI] = { { "vioscsi" }, "vioscsi", "1004", "0008" },
+  [VIRTIO_NET] = { { "netkvm" }, "netkvm", NULL, NULL },
+  [VIRTIO_CONSOLE] = { { "VirtioSerial", "vioser" }, "vioser", NULL, NULL },
+  [VIRTIO_BALLOON] = { { "BALLOON" }, "balloon", NULL, NULL },
+  [VIRTIO_RNG] = { { "viorng", "VirtRng" }, "viorng", NULL, NULL },
 };
 
 /* Is something so?  What cannot be told has a reason. */
@@ -130,9 +132,10 @@ find_file (struct finder *d, const char *service, hive_key key,
 struct override {
   struct finder *d;
   const char *service;
-  bool off;
+  enum answer starts;
 };
 
+/* Profile 0 is the only one since Windows 8. */
 static int
 take_override (void *arg, const char *name, size_t len unused_arg,
                const struct hive_value *v, struct err *e)
@@ -142,13 +145,18 @@ take_override (void *arg, const char *name, size_t len unused_arg,
 
   if (hive_value_text (v, &text, e) == -1)
     return -1;
-  if (strcmp (buf_str (&text), "0")) {
-    o->off = true;
-    say (o->d, NO,
-         "%s\\Services\\%s\\StartOverride: %s is %s, which takes"
-         " away the start at boot",
-         o->d->w->set_name, o->service, name, buf_str (&text));
-  }
+  if (!strcmp (buf_str (&text), "0") || o->starts == NO)
+    return 0;
+  if (!strcmp (name, "0"))
+    o->starts = say (o->d, NO,
+                     "%s\\Services\\%s\\StartOverride: %s is %s, which takes"
+                     " away the start at boot",
+                     o->d->w->set_name, o->service, name, buf_str (&text));
+  else
+    o->starts = say (o->d, MAYBE,
+                     "%s\\Services\\%s\\StartOverride: %s is %s: whether"
+                     " that hardware profile is the one in use is not known",
+                     o->d->w->set_name, o->service, name, buf_str (&text));
   return 0;
 }
 
@@ -156,7 +164,7 @@ static int
 starts_at_boot (struct finder *d, const char *service, hive_key key,
                 enum answer *ret, struct err *e)
 {
-  struct override o = { d, service, false };
+  struct override o = { d, service, YES };
   uint64_t start = 0, type = 0;
   const char *set = d->w->set_name;
   hive_key sub;
@@ -186,8 +194,7 @@ starts_at_boot (struct finder *d, const char *service, hive_key key,
   if (hive_find (d->w->system.hive, key, "StartOverride", &sub, e) == 0) {
     if (hive_each_value (d->w->system.hive, sub, take_override, &o, e) == -1)
       return could_not_tell (d, ret, e);
-    if (o.off)
-      *ret = NO;
+    *ret = o.starts;
     return 0;
   }
   if (!err_is_absent (e))
@@ -206,14 +213,47 @@ struct binding {
   bool there; /* a key of that name, whatever it says */
 };
 
-/* NAME is the device, or goes on with its subsystem and revision. */
 static bool
-is_device (const struct binding *b, const char *name)
+is_usual_part (const struct binding *b, const char *part, size_t len)
 {
-  size_t len = strlen (b->prefix);
+  static const char *const usual[] = { "&REV_00", "&CC_0100", "&CC_010000" };
+  char subsystem[24];
 
-  return !strncasecmp (name, b->prefix, len) &&
-         (name[len] == '\0' || name[len] == '&');
+  snprintf (subsystem, sizeof subsystem, "&SUBSYS_%s1AF4",
+            b->d->driver->subsystem);
+  if (len == strlen (subsystem) && !strncasecmp (part, subsystem, len))
+    return true;
+  for (size_t i = 0; i < ARRAY_SIZE (usual); i++)
+    if (len == strlen (usual[i]) && !strncasecmp (part, usual[i], len))
+      return true;
+  return false;
+}
+
+/* Does the id NAME stand for the device that hypervisors make?  It is its id,
+ * or goes on with its subsystem, revision and class.  With others it stands
+ * for a device that a cloud may have, or not. */
+static enum answer
+fits_device (const struct binding *b, const char *name)
+{
+  size_t len = strlen (b->prefix), n;
+
+  if (strncasecmp (name, b->prefix, len) || (name[len] && name[len] != '&'))
+    return NO;
+  for (name += len; *name; name += n) {
+    n = 1 + strcspn (name + 1, "&");
+    if (!is_usual_part (b, name, n))
+      return MAYBE;
+  }
+  return YES;
+}
+
+static enum answer
+other_device (struct binding *b, const char *name)
+{
+  return say (b->d, MAYBE,
+              "%s is bound to %s: whether the device that a cloud offers is"
+              " of that subsystem and revision is not known",
+              name, b->service);
 }
 
 /* Calls FN for each key below PATH of KEY; one that is not there has none. */
@@ -239,16 +279,17 @@ take_critical_device (void *arg, const char *name, size_t len unused_arg,
 {
   CLEANUP_BUF struct buf service = { 0 };
   struct binding *b = arg;
+  enum answer fits = fits_device (b, name);
 
-  if (!is_device (b, name))
+  if (fits == NO)
     return 0;
   if (hive_maybe_text (b->d->w->system.hive, key, "Service", &service, e) ==
       -1)
     return -1;
   fact_evidence (b->d->f, "CriticalDeviceDatabase\\%s: Service is '%s'", name,
                  buf_str (&service));
-  if (!strcasecmp (buf_str (&service), b->service))
-    b->found = YES;
+  if (!strcasecmp (buf_str (&service), b->service) && b->found != YES)
+    b->found = fits == YES ? YES : other_device (b, name);
   return 0;
 }
 
@@ -258,7 +299,7 @@ note_device (void *arg, const char *name, size_t len unused_arg,
 {
   struct binding *b = arg;
 
-  if (is_device (b, name)) {
+  if (fits_device (b, name) != NO) {
     b->there = true;
     fact_evidence (b->d->f, "Enum\\PCI\\%s: there", name);
   }
@@ -276,7 +317,7 @@ by_critical_devices (struct binding *b, enum answer *ret, struct err *e)
                   take_critical_device, e) == -1)
     return -1;
   *ret = b->found;
-  if (b->found == YES)
+  if (b->found != NO)
     return 0;
   /* A device that was there once is known to Windows at its old place, and
    * a new one at another. */
@@ -377,11 +418,19 @@ take_device_id (void *arg, const char *name, size_t len unused_arg,
                 hive_key key, struct err *e)
 {
   struct binding *b = arg;
+  enum answer fits = fits_device (b, name), before = b->found;
 
-  if (!is_device (b, name) || b->found == YES)
+  if (fits == NO || before == YES)
     return 0;
   fact_evidence (b->d->f, "DriverDatabase\\DeviceIds\\PCI\\%s: there", name);
-  return hive_each_value (b->d->w->system.hive, key, take_inf, b, e);
+  b->found = NO;
+  if (hive_each_value (b->d->w->system.hive, key, take_inf, b, e) == -1)
+    return -1;
+  if (b->found == NO)
+    b->found = before;
+  else if (b->found == YES && fits == MAYBE)
+    b->found = other_device (b, name);
+  return 0;
 }
 
 static int

@@ -147,11 +147,12 @@ judge_windows_firmware (struct image *img, struct finding_of_rule *f,
   if (fact_is (&b->firmware, "uefi"))
     return finding_fail (f, "The disk boots by UEFI only (winload.efi); the"
                             " instance starts by BIOS.");
-  buf_puts (&f->remedy, "bcdboot C:\\Windows /s S: /f BIOS (S: is the active"
-                        " partition)");
-  return finding_fail (f, "No boot configuration that starts winload.exe was"
-                          " found on the active partition: a BIOS does not"
-                          " start this Windows.");
+  buf_puts (&f->remedy, "bootsect /nt60 S: /mbr\nbcdboot C:\\Windows /s S:"
+                        " /f BIOS (S: is the active partition)");
+  return finding_fail (f, "A BIOS does not start this Windows: it needs boot"
+                          " code in the first sector, and on the active"
+                          " partition bootmgr and a boot configuration that"
+                          " starts winload.exe.");
 }
 
 /* --- advice ---------------------------------------------------------- */

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 . "${srcdir:-.}/tests/functions.sh"
 takes_long
-requires mkntfs lowntfs-3g hivexregedit sfdisk python3
+requires mkntfs lowntfs-3g hivexregedit sfdisk python3 mkfs.fat mcopy
 if [ "$(id -u)" != 0 ] || [ ! -e /dev/fuse ]; then
   skip "lowntfs-3g needs root and FUSE"
 fi

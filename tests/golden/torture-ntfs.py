@@ -85,7 +85,7 @@ for name in ("\U0001f600\u4e2d\u6587", "CASE", "case", "Case", "\u00c4rger",
 
 # A file in many pieces, with an attribute list.
 fds = [os.open("pieces-%d" % i, os.O_CREAT | os.O_WRONLY) for i in range(2)]
-for i in range(int(1500 if cluster <= 4096 else 200)):
+for i in range(1500 if cluster <= 4096 else 200 if cluster <= 65536 else 20):
     for fd in fds:
         os.pwrite(fd, b"%d" % i * 5, i * cluster)
 for fd in fds:

@@ -6,6 +6,8 @@
 # A description is a directory with any of
 #   files         lines: dir PATH | rm PATH | pe MACHINE PATH | text WORD PATH
 #                        | copy FILE PATH | hive FILE.reg PATH
+#                        (the layout "uefi" has an EFI system partition, to
+#                        which goes what is below /EFI)
 #                        | unfinished CASE (SYSTEM was being written: the file
 #                          has what the base says, its logs have the rest)
 #   system.reg    merged into /Windows/System32/config/SYSTEM
@@ -17,6 +19,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 GUESTS = os.path.join(TESTS, 'guests')
@@ -83,18 +86,18 @@ hives = {}  # by the texts they are made of
 
 
 def make_hive(regs):
+    if not regs:
+        return minimal_hive()
     key = tuple(regs)
     if key not in hives:
+        before = make_hive(regs[:-1])
         with tempfile.TemporaryDirectory() as tmp:
-            hive = os.path.join(tmp, 'hive')
+            hive, reg = os.path.join(tmp, 'hive'), os.path.join(tmp, 'reg')
             with open(hive, 'wb') as f:
-                f.write(minimal_hive())
-            for i, text in enumerate(regs):
-                reg = os.path.join(tmp, 'reg%d' % i)
-                with open(reg, 'w', encoding='utf-8') as f:
-                    f.write(with_parents(text))
-                subprocess.run(['hivexregedit', '--merge', hive, reg],
-                               check=True)
+                f.write(before)
+            with open(reg, 'w', encoding='utf-8') as f:
+                f.write(with_parents(regs[-1]))
+            subprocess.run(['hivexregedit', '--merge', hive, reg], check=True)
             with open(hive, 'rb') as f:
                 hives[key] = f.read()
     return hives[key]
@@ -149,24 +152,31 @@ def describe(names):
         for suffix, data in zip(('', '.LOG1', '.LOG2'), hive_logs.make(
                 unfinished, before, before, system)):
             tree[CONFIG + '/SYSTEM' + suffix] = data
-    tree[CONFIG + '/SOFTWARE'] = make_hive(regs['software'])
+    tree.setdefault(CONFIG + '/SOFTWARE', make_hive(regs['software']))
     return tree
 
 
 class Mounted:
-    """An NTFS in a file, mounted by lowntfs-3g, names in any case."""
+    """An NTFS in a file, mounted by lowntfs-3g, names in any case.  What was
+    written is in the file once the program has ended."""
 
     def __init__(self, image):
         self.image = image
 
     def __enter__(self):
         self.dir = tempfile.mkdtemp()
-        subprocess.run(['lowntfs-3g', '-o', 'ignore_case', self.image, self.dir],
-                       check=True)
+        self.server = subprocess.Popen(
+            ['lowntfs-3g', '-o', 'ignore_case,no_detach', self.image, self.dir],
+            stderr=subprocess.DEVNULL)
+        while not os.path.ismount(self.dir):
+            if self.server.poll() is not None:
+                sys.exit('lowntfs-3g: status %d' % self.server.returncode)
+            time.sleep(0.005)
         return self.dir
 
     def __exit__(self, *unused):
         subprocess.run(['umount', self.dir], check=True)
+        self.server.wait()
         os.rmdir(self.dir)
 
 
@@ -184,7 +194,10 @@ LAYOUTS = {
     'dos': 'label: dos\nlabel-id: 0x34333231\n2048,%d,7,*\n',
     'inactive': 'label: dos\nlabel-id: 0x34333231\n2048,%d,7\n',
     'dynamic': 'label: dos\nlabel-id: 0x34333231\n2048,%d,42,*\n',
+    'no-code': 'label: dos\nlabel-id: 0x34333231\n2048,%d,7,*\n',
     'gpt': 'label: gpt\n2048,%d,EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n',
+    'uefi': 'label: gpt\n2048,%d,EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n'
+            f'{(SIZE + MIB) // SECTOR},{MIB // SECTOR},U\n',
 }
 
 
@@ -192,29 +205,64 @@ def partition(out, layout):
     with open(out, 'wb') as f:
         f.truncate(SIZE + 3 * MIB)
         # What a BIOS starts, as far as its looks go.
-        f.write(b'\xfa\x33\xc0Missing operating system'.ljust(440, b'\x90'))
+        if layout != 'no-code':
+            f.write(b'\xfa\x33\xc0Missing operating system'.ljust(440, b'\x90'))
     subprocess.run(['sfdisk', '-q', '--no-reread', '--no-tell-kernel', out],
                    input=(LAYOUTS[layout] % (SIZE // SECTOR)).encode(),
                    check=True)
+
+
+made = {}
+
+
+def empty_ntfs(path):
+    """The same one each time, made once."""
+    if not made:
+        with open(path, 'wb') as f:
+            f.truncate(SIZE)
+        subprocess.run(['mkntfs', '-F', '-q', '-Q', '-c', '4096', '-p', '2048',
+                        '-H', '255', '-S', '63', path], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(path, 'rb') as f:
+            made['ntfs'] = f.read()
+    with open(path, 'wb') as f:
+        f.write(made['ntfs'])
+
+
+def make_fat(tmp, tree):
+    fat, where = os.path.join(tmp, 'fat'), os.path.join(tmp, 'tree')
+    fill(where, tree)
+    with open(fat, 'wb') as f:
+        f.truncate(MIB)
+    subprocess.run(['mkfs.fat', fat], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(['mcopy', '-s', '-i', fat, os.path.join(where, 'EFI'), '::'],
+                   check=True)
+    return fat
+
+
+def put(part, out, at):
+    with open(part, 'rb') as f, open(out, 'r+b') as to:
+        to.seek(at)
+        shutil.copyfileobj(f, to, MIB)
 
 
 def make_image(out, names):
     """NAMES: a layout, which may be left out, and descriptions."""
     layout = names[0] if names[0] in LAYOUTS else 'dos'
     names = names[names[0] in LAYOUTS:]
-    ntfs = out + '.ntfs'
-    with open(ntfs, 'wb') as f:
-        f.truncate(SIZE)
-    subprocess.run(['mkntfs', '-F', '-q', '-Q', '-c', '4096', '-p', '2048', '-H',
-                    '255', '-S', '63', ntfs], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    with Mounted(ntfs) as where:
-        fill(where, describe(names))
+    tree, esp = describe(names), None
+    if layout == 'uefi':
+        esp = {p: d for p, d in tree.items() if p.startswith('/EFI/')}
+        tree = {p: d for p, d in tree.items() if p not in esp}
     partition(out, layout)
-    with open(ntfs, 'rb') as f, open(out, 'r+b') as to:
-        to.seek(MIB)
-        shutil.copyfileobj(f, to, MIB)
-    os.unlink(ntfs)
+    with tempfile.TemporaryDirectory() as tmp:
+        ntfs = os.path.join(tmp, 'ntfs')
+        empty_ntfs(ntfs)
+        with Mounted(ntfs) as where:
+            fill(where, tree)
+        put(ntfs, out, MIB)
+        if esp:
+            put(make_fat(tmp, esp), out, SIZE + MIB)
 
 
 if __name__ == '__main__':
