@@ -51,7 +51,7 @@ decode_lzma (const void *from, size_t len, void *to, size_t size,
 
 static bool
 decode_deflate (const void *from, size_t len, void *to, size_t size,
-                bool unused_arg)
+                bool partial unused_arg)
 {
   struct err e = { 0 };
 
@@ -60,7 +60,7 @@ decode_deflate (const void *from, size_t len, void *to, size_t size,
 
 static bool
 decode_zstd (const void *from, size_t len, void *to, size_t size,
-             bool unused_arg)
+             bool partial unused_arg)
 {
   ZSTD_inBuffer in = { from, len, 0 };
   ZSTD_outBuffer out = { to, size, 0 };
