@@ -234,6 +234,8 @@ feed_more (struct feed *f)
   la_ssize_t n;
   size_t got;
 
+  if (f->lzop && s->progress)
+    s->progress (s->arg, f->lzop->off, s->size);
   if (f->inner || f->lzop) {
     n = f->lzop ? lzop_next (f->lzop, f->chunk)
                 : archive_read_data (f->inner, f->chunk, CHUNK);
@@ -442,7 +444,7 @@ cleanup_lzop (struct lzop *l)
   lzop_close (l);
 }
 
-/* What F delivers, up to its end, is an image in TO. */
+/* What F delivers, up to its end, is the image NAME. */
 static int
 read_image (struct reader *r, struct feed *f, const char *name)
 {
