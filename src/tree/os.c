@@ -338,7 +338,7 @@ const struct node_def os_rows[] = {
   TEXT_ROW ("version", show_version, "version of the distribution"),
   TEXT_ROW ("variant", show_variant,
             "variant; Windows: Server, Server Core or Client"),
-  TEXT_ROW ("arch", show_arch, "x86_64, i386, aarch64, ..."),
+  TEXT_ROW ("arch", show_arch, "of its programs: x86_64, i386, aarch64, ..."),
   TEXT_ROW ("hostname", show_hostname, "host name"),
   TEXT_ROW ("root_filesystem", show_root_filesystem,
             "where the root filesystem is: partitions/2"),
