@@ -14,9 +14,11 @@
 #include "inspect/windows.h"
 
 #define BOOTMGR "{9dea862c-5cdd-4e70-acc1-f32b344d4795}"
-/* Elements: the default entry; an entry's program. */
+/* Elements: the default entry; an entry's program, and where its Windows is.
+ */
 #define DEFAULT_OBJECT   "23000003"
 #define APPLICATION_PATH "12000002"
+#define OS_DEVICE        "21000001"
 #define TYPE_OS_LOADER   0x10200003
 
 /* What one kind of firmware finds. */
@@ -34,19 +36,27 @@ static const struct way {
 /* --- one store ------------------------------------------------------- */
 
 static int
-element (struct hive *h, const char *object, const char *name,
-         struct buf *ret, struct err *e)
+find_element (struct hive *h, const char *object, const char *name,
+              hive_key *ret, struct err *e)
 {
   CLEANUP_FREE char *path = NULL;
-  hive_key key;
 
   if (asprintf (&path, "Objects\\%s\\Elements\\%s", object, name) == -1) {
     path = NULL;
     return err_set (e, ENOMEM, "out of memory");
   }
-  if (hive_find (h, hive_root (h), path, &key, e) == -1)
-    return -1;
-  return hive_text (h, key, "Element", ret, e);
+  return hive_find (h, hive_root (h), path, ret, e);
+}
+
+static int
+element (struct hive *h, const char *object, const char *name,
+         struct buf *ret, struct err *e)
+{
+  hive_key key;
+
+  return find_element (h, object, name, &key, e) == -1
+             ? -1
+             : hive_text (h, key, "Element", ret, e);
 }
 
 struct loaders {
@@ -263,4 +273,85 @@ boot_windows_compute (struct image *img, struct boot *b, struct err *e)
                    : bios == CAN              ? "bios"
                    : uefi == CAN              ? "uefi"
                                               : "none");
+}
+
+/* --- which of several Windows ---------------------------------------- */
+
+/* A device in a store, after the GUID of its options: a partition is of type
+ * 6, and is named by its first byte and its disk's signature where the table
+ * is an MBR, else by its GUID. */
+#define DEVICE_PARTITION 6
+#define DEVICE_OF_MBR    1
+
+static bool
+is_device (const struct hive_value *v, const struct image *img,
+           const struct partition *p)
+{
+  const unsigned char *d = (const unsigned char *) v->data.data;
+  char uuid[40];
+
+  if (v->type != HIVE_BINARY || v->data.len < 72 ||
+      load_le32 (d + 16) != DEVICE_PARTITION)
+    return false;
+  if (load_le32 (d + 52) == DEVICE_OF_MBR)
+    return load_le64 (d + 32) == p->start && img->table->id &&
+           strtoul (img->table->id, NULL, 16) == load_le32 (d + 56);
+  snprintf (uuid, sizeof uuid,
+            "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+            load_le32 (d + 32), load_le16 (d + 36), load_le16 (d + 38), d[40],
+            d[41], d[42], d[43], d[44], d[45], d[46], d[47]);
+  return p->uuid && !strcasecmp (p->uuid, uuid);
+}
+
+/* The volume of the default entry of VOL's store; *RET stays as it is where
+ * there is no such store or it says nothing of this disk. */
+static int
+default_volume (struct image *img, struct volume *vol, const struct way *way,
+                struct volume **ret, struct err *e)
+{
+  CLEANUP_WINDOWS_HIVE struct windows_hive h = { 0 };
+  CLEANUP_HIVE_VALUE struct hive_value device = { 0 };
+  CLEANUP_BUF struct buf object = { 0 };
+  CLEANUP_FREE struct vfs *v = malloc (sizeof *v);
+  hive_key key;
+  struct fs *fs;
+
+  if (!v)
+    return err_set (e, ENOMEM, "out of memory");
+  fs = volume_fs (vol, e);
+  if (!fs)
+    return -1;
+  vfs_init (v, fs);
+  if (windows_hive_open (v, way->store, &h, e) == -1 ||
+      element (h.hive, BOOTMGR, DEFAULT_OBJECT, &object, e) == -1 ||
+      find_element (h.hive, buf_str (&object), OS_DEVICE, &key, e) == -1 ||
+      hive_value (h.hive, key, "Element", &device, e) == -1)
+    return -1;
+  for (size_t i = 0; i < img->n_volumes; i++) {
+    const struct partition *p = volume_partition (img->volumes[i]);
+    if (p && is_device (&device, img, p))
+      *ret = img->volumes[i];
+  }
+  return 0;
+}
+
+int
+boot_windows_default (struct image *img, struct volume **ret, struct err *e)
+{
+  bool mbr = !strcmp (img->table->type, "dos");
+
+  *ret = NULL;
+  for (size_t i = 0; i < img->n_volumes && !*ret; i++) {
+    struct volume *vol = img->volumes[i];
+    const struct partition *p = volume_partition (vol);
+    const struct way *way = mbr && p && p->bootable ? &by_bios
+                            : is_esp (p)            ? &by_uefi
+                                                    : NULL;
+    if (!way || default_volume (img, vol, way, ret, e) == 0)
+      continue;
+    if (err_is_transient (e))
+      return -1;
+    err_clear (e); /* the others may say it */
+  }
+  return 0;
 }

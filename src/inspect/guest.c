@@ -607,6 +607,30 @@ decide (struct search *s, const struct answers *a)
   return (size_t) found;
 }
 
+/* Of several Windows, the one that their boot manager starts: its number, or
+ * -1.  Where there is a Linux too, its loader starts first. */
+static int
+ask_boot_manager (struct search *s, int *ret, struct err *e)
+{
+  struct volume *volume;
+
+  *ret = -1;
+  for (size_t i = 0; i < s->roots.len; i++)
+    if (!s->roots.items[i].windows)
+      return 0;
+  if (boot_windows_default (s->image, &volume, e) == -1)
+    return -1;
+  for (size_t i = 0; volume && i < s->roots.len; i++)
+    if (s->roots.items[i].volume == volume)
+      *ret = (int) i;
+  if (*ret != -1)
+    fact_evidence (&s->guest->family,
+                   "%zu systems; %s is taken: the boot configuration data"
+                   " starts it",
+                   s->roots.len, volume->label);
+  return 0;
+}
+
 /* One system has no choice, but its loader may name another subvolume.  If
  * that cannot be read its fstab must do. */
 static int
@@ -633,6 +657,7 @@ choose (struct search *s, bool *ret_windows, struct err *e)
   struct answers a = { 0 };
   struct guest *g = s->guest;
   size_t chosen;
+  int windows;
 
   *ret_windows = s->roots.items[0].windows;
   if (s->roots.len == 1)
@@ -646,7 +671,9 @@ choose (struct search *s, bool *ret_windows, struct err *e)
                          "which of %zu systems starts cannot be told: %s",
                          s->roots.len, a.lost.msg);
   }
-  chosen = decide (s, &a);
+  if (ask_boot_manager (s, &windows, e) == -1)
+    return -1;
+  chosen = windows == -1 ? decide (s, &a) : (size_t) windows;
   *ret_windows = s->roots.items[chosen].windows;
   for (size_t i = 0; i < s->roots.len; i++)
     if (i != chosen)

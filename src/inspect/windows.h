@@ -90,6 +90,10 @@ int os_windows_compute (const struct guest *g, struct os *os,
                         struct err *e) must_check;
 int boot_windows_compute (struct image *img, struct boot *b,
                           struct err *e) must_check;
+/* The volume of the Windows that the default entry of the boot configuration
+ * starts; NULL: it cannot be told.  Fails for what may pass alone. */
+int boot_windows_default (struct image *img, struct volume **ret,
+                          struct err *e) must_check;
 int virtio_windows_compute (const struct guest *g, struct virtio *v,
                             struct err *e) must_check;
 int cloudbase_compute (const struct guest *g, struct cloud_init *c,

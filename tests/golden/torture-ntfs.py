@@ -92,8 +92,9 @@ for fd in fds:
     os.close(fd)
 
 # Sparse: ntfs-3g makes holes where nothing was written.
-for i in range(30):
-    write("sparse", random.randbytes(cluster + 3), i * 70000 + 5)
+for i in range(30 if cluster <= 65536 else 5):
+    write("sparse", random.randbytes(min(cluster, 4096) + 3),
+          i * max(70000, 3 * cluster) + 5)
 
 # Many files, in directories of many sizes.
 for i in range(int(many)):

@@ -190,7 +190,10 @@ def fill(where, tree):
                 f.write(data)
 
 
+# "two": the same Windows twice, and a store that starts the second.
 LAYOUTS = {
+    'two': 'label: dos\nlabel-id: 0x34333231\n2048,%d,7,*\n'
+           f'{(SIZE + MIB) // SECTOR},{SIZE // SECTOR},7\n',
     'dos': 'label: dos\nlabel-id: 0x34333231\n2048,%d,7,*\n',
     'inactive': 'label: dos\nlabel-id: 0x34333231\n2048,%d,7\n',
     'dynamic': 'label: dos\nlabel-id: 0x34333231\n2048,%d,42,*\n',
@@ -203,7 +206,7 @@ LAYOUTS = {
 
 def partition(out, layout):
     with open(out, 'wb') as f:
-        f.truncate(SIZE + 3 * MIB)
+        f.truncate((2 if layout == 'two' else 1) * SIZE + 3 * MIB)
         # What a BIOS starts, as far as its looks go.
         if layout != 'no-code':
             f.write(b'\xfa\x33\xc0Missing operating system'.ljust(440, b'\x90'))
@@ -261,6 +264,8 @@ def make_image(out, names):
         with Mounted(ntfs) as where:
             fill(where, tree)
         put(ntfs, out, MIB)
+        if layout == 'two':
+            put(ntfs, out, SIZE + MIB)
         if esp:
             put(make_fat(tmp, esp), out, SIZE + MIB)
 
