@@ -55,6 +55,9 @@ fs_unlock (struct fs *fs)
 static int
 at_inode (struct fs *fs, uint64_t ino, struct err *e)
 {
+  /* Nor is a root that is a file "not there": it is damaged. */
+  if (e->code == ENOTDIR && (ino == fs->root || ino == fs->default_root))
+    err_set (e, EIO, "the root is not a directory");
   if (err_is_absent (e))
     return -1;
   return err_in (e, "%s: inode %" PRIu64, fs->ops->name, ino);

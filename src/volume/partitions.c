@@ -55,6 +55,10 @@ no_memory (struct err *e)
 
 enum { SUPERBLOCKS = 1, PARTITIONS = 2 };
 
+/* libblkid does not look at 1024 bytes or less, and there are filesystems
+ * (squashfs) that need no more: behind the end it sees zeros. */
+enum { TOO_SMALL = 1024, LARGE_ENOUGH = 4096 };
+
 /* blkid_new_probe sets libblkid up when it is first called, without a lock
  * of its own. */
 static void
@@ -71,6 +75,11 @@ probe_new (int fd, uint64_t size, unsigned sector, int what, blkid_probe *ret,
   CLEANUP_PROBE blkid_probe pr = NULL;
 
   pthread_once (&once, set_up);
+  if (size <= TOO_SMALL) {
+    if (ftruncate (fd, LARGE_ENOUGH) == -1)
+      return err_sys (e, errno, "memory for a probe");
+    size = LARGE_ENOUGH;
+  }
   pr = blkid_new_probe ();
   if (!pr)
     return no_memory (e);

@@ -7,7 +7,8 @@
   btrfs_image.py superblock IMAGE AT TEXT
                                        changes the superblock (hexadecimal)
   btrfs_image.py places IMAGE          of which trees blocks are, and where they
-                                       lie"""
+                                       lie
+  btrfs_image.py root IMAGE MODE       changes the mode (octal) of the root"""
 import struct
 import sys
 
@@ -53,6 +54,25 @@ def superblock(path, at, text):
         sb[:4] = struct.pack("<I", crc32c(sb[32:]))
         f.seek(SUPER)
         f.write(sb)
+
+
+def root(path, mode):
+    """The inode item (key 256 1 0) in leaves of tree 5; the mode is at 52."""
+    data = load(path)
+    for copies in blocks(data):
+        at = copies[0]
+        tree, n, level = struct.unpack_from("<QIB", data, at + 88)
+        if not is_metadata(data, at) or tree != 5 or level:
+            continue
+        block = bytearray(data[at:at + BLOCK])
+        for i in range(n):
+            key, off = block[101 + 25 * i:][:17], 101 + 25 * i + 17
+            if key == struct.pack("<QBQ", 256, 1, 0):
+                item = 101 + struct.unpack_from("<I", block, off)[0]
+                struct.pack_into("<I", block, item + 52, int(mode, 8))
+        block[:4] = struct.pack("<I", crc32c(block[32:]))
+        for at in copies:
+            poke(path, at, block)
 
 
 def first(path):

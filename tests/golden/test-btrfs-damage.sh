@@ -47,6 +47,12 @@ patch $((two + 1000)) '\xaa'
 "$walk" --check -t btrfs "$img" > "$tmp/check" && fail "check: $(cat "$tmp/check")"
 grep -q '^tree 5: block 0x.*checksum is wrong' "$tmp/check" || fail "check: $(cat "$tmp/check")"
 
+# A root that is a file.
+fresh single
+change root "$img" 100644
+"$walk" --check -t btrfs "$img" > "$tmp/check" && fail "check: $(cat "$tmp/check")"
+grep -q '^the root is not a directory$' "$tmp/check" || fail "check: $(cat "$tmp/check")"
+
 # Each prefix of an image.
 for seed in single dup; do
   sed 's/ .*//' "$tmp/$seed" > "$tmp/names"

@@ -129,6 +129,12 @@ fresh; zero "$(($(debugfs -R "bmap <8> 0" "$img" 2> /dev/null) * 4096))" 4096
 finds "journal" "the journal has no superblock" "${ext_judge[@]}"
 fresh; change "clri <2>"
 finds "root" "the root directory: " "${ext_judge[@]}"
+# A root that is a file is damage, not a guest that is not there.
+fresh; change "set_inode_field <2> mode 0100644"
+finds "root" "the root directory is none" "${ext_judge[@]}"
+assert_equal "a file as the root" "$("$XRAYFS" cat "$img" os/family)" unknown
+"$XRAYFS" ls "$img" partitions/whole/files > "$tmp/log" 2>&1 && fail "a file was listed"
+grep -q 'the root is not a directory' "$tmp/log" || fail "$(cat "$tmp/log")"
 fresh; printf x | dd of="$img" bs=1 seek=1144 conv=notrunc status=none
 finds "superblock" "it cannot be opened: " "${ext_judge[@]}"
 fresh; truncate -s 200M "$img"

@@ -37,6 +37,17 @@ fresh gzip
 truncate -s 3000 "$img"
 refused 'cut off' 'are there'
 
+# Smaller than what libblkid looks at (1024 bytes), and whole.
+if command -v mksquashfs > /dev/null; then
+  mkdir "$tmp/small"
+  echo hello > "$tmp/small/file"
+  mksquashfs "$tmp/small" "$tmp/small.img" -quiet -no-progress -nopad > "$tmp/log" 2>&1 ||
+    fail "mksquashfs: $(cat "$tmp/log")"
+  [ "$(stat -c %s "$tmp/small.img")" -lt 1024 ] || fail "it is not small"
+  assert_equal "small" "$("$XRAYFS" cat "$tmp/small.img" partition_table \
+    partitions/whole/filesystem partitions/whole/files/file | tr '\n' ' ')" 'none squashfs hello '
+fi
+
 # Each byte of the inode table is damaged once: --check sees what does not
 # decompress, and what is still listed was there before.
 fresh gzip

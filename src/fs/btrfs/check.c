@@ -7,6 +7,7 @@
  */
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/bytes.h"
 #include "fs/btrfs/btrfs.h"
@@ -270,6 +271,25 @@ check_trees (struct btrfs *b, struct block_check *c, struct err *e)
   return r;
 }
 
+/* Blocks that are whole may say so nevertheless.  That one cannot be read is
+ * found with the trees. */
+static int
+check_root (struct fs *fs, struct block_check *c, struct err *e)
+{
+  struct btrfs_inode n;
+  struct err why = { 0 };
+
+  if (btrfs_inode_get (fs->priv, fs->root, &n, &why) == -1) {
+    if (!err_is_transient (&why))
+      return 0;
+    *e = why;
+    return -1;
+  }
+  if (!S_ISDIR (n.st.mode))
+    block_check_error (c, "the root is not a directory");
+  return 0;
+}
+
 int
 btrfs_check (struct fs *fs, struct block_check *c, struct err *e)
 {
@@ -280,5 +300,7 @@ btrfs_check (struct fs *fs, struct block_check *c, struct err *e)
   for (size_t i = 0; i < b->devices.len; i++)
     if (check_device (b, &b->devices.items[i], c, e) == -1)
       return -1;
+  if (check_root (fs, c, e) == -1)
+    return -1;
   return check_trees (b, c, e);
 }
