@@ -1,0 +1,222 @@
+#!/usr/bin/env bash
+# Guests with each way of starting cloud-init, and of keeping it from that.
+# The functions are for the commands on stdin.
+# shellcheck disable=SC2317,SC2154,SC2016,SC2034
+. "${srcdir:-.}/tests/functions.sh"
+takes_long
+. "$srcdir/tests/golden/guests.sh"
+
+c=cloud_init_info
+# For the commands: nothing of Debian's systemd is left.
+bare ()
+{
+  rm -rf "$r"/etc/systemd "$r"/usr/lib/systemd "$r"/usr/sbin/init
+}
+init () { bare; echo '#!/bin/sh' > "$r/usr/sbin/init"; }
+upstart () { init; touch "$r/usr/sbin/initctl"; mkdir -p "$r/etc/init"; }
+sysv () { init; printf '# id:5:initdefault:\nid:%s:initdefault:\n' "$1" > "$r/etc/inittab"
+  mkdir -p "$r"/etc/init.d "$r"/etc/rc.d/rc{3,5}.d; echo '#!/bin/sh' > "$r/etc/init.d/cloud-init"; }
+openrc () { init; touch "$r/usr/sbin/openrc"; mkdir -p "$r"/etc/{init.d,runlevels/{boot,default}}
+  echo '#!/sbin/openrc-run' > "$r/etc/init.d/cloud-init"; }
+units () { echo "$r/etc/systemd/system"; }
+# The package of Python, elsewhere.
+moved () { mkdir -p "$r/$1"; mv "$r/usr/lib/python3/dist-packages/cloudinit" "$r/$1/"; }
+identify () { mkdir -p "$r/usr/lib/cloud-init"; echo '#!/bin/sh' > "$r/usr/lib/cloud-init/ds-identify"; }
+list () { echo "datasource_list: $1" > "$r/etc/cloud/cloud.cfg.d/99.cfg"; }
+cmdline () { sed -i "s/quiet/$1/" "$r/boot/grub/grub.cfg"; }
+
+# --- installed ------------------------------------------------------------
+
+guest centos6 $c/installed=yes $c/version=0.7.5 << 'END'
+moved usr/lib/python2.6/site-packages
+echo 'return vr.StrictVersion("0.7.5")' > "$r/usr/lib/python2.6/site-packages/cloudinit/version.py"
+END
+guest egg $c/installed=yes $c/version=17.1 $c/installed_as=source << 'END'
+moved usr/lib/python2.7/site-packages/cloud_init-17.1-py2.7.egg
+touch "$r/usr/lib/python2.7/site-packages/cloud_init-17.1-py2.7.egg/cloudinit/__init__.py"
+sed -i 's/^Package: cloud-init/&-utils/' "$r/var/lib/dpkg/status"
+END
+guest zipped-egg $c/installed=yes $c/version=19.4 << 'END'
+rm -r "$r/usr/lib/python3"; mkdir -p "$r/usr/local/lib/python3.6/site-packages"
+echo PK > "$r/usr/local/lib/python3.6/site-packages/cloud_init-19.4-py3.6.egg"
+END
+guest lib64 $c/installed=yes << 'END'
+moved usr/lib64/python3.12/site-packages
+END
+guest opt $c/installed=yes << 'END'
+moved opt/venvs/ci/lib/python3.9/site-packages
+mkdir -p "$r/opt/venvs/ci/bin"; mv "$r/usr/bin/cloud-init" "$r/opt/venvs/ci/bin"
+END
+guest ubuntu-12.04 $c/installed=yes $c/version=unknown << 'END'
+rm "$r"/usr/lib/python3/dist-packages/cloudinit/version.py
+touch "$r"/usr/lib/python3/dist-packages/cloudinit/__init__.py
+END
+guest ignition $c/installed=no $c/flavour=none "$p/reasons/CloudInitNotInstalled=~Ignition" << 'END'
+rm -r "$r/usr/bin/cloud-init" "$r/usr/lib/python3"; mkdir -p "$r/usr/lib/dracut/modules.d/30ignition"
+END
+guest coreos $c/flavour=none "$p/reasons/CloudInitNotInstalled=~coreos-cloudinit" << 'END'
+rm -r "$r/usr/bin/cloud-init" "$r/usr/lib/python3"; touch "$r/usr/bin/coreos-cloudinit"
+END
+
+# --- systemd --------------------------------------------------------------
+
+guest centos7 $c/enabled=yes << 'END'
+rm "$r"/usr/lib/systemd/system-generators/*; mkdir -p "$(units)/multi-user.target.wants"
+mv "$(units)"/cloud-init.target.wants/* "$(units)/multi-user.target.wants"
+END
+guest main-unit $c/enabled=yes << 'END'
+touch "$r/usr/lib/systemd/system/cloud-init-main.service"; echo '[Unit]' > "$r/usr/lib/systemd/system/cloud-init-main.service"
+ln -s x "$(units)/cloud-init.target.wants/cloud-init-main.service"
+END
+# The unit of all stages is not wanted, others are.
+guest main-unit-off cloud_init=unknown << 'END'
+echo '[Unit]' > "$r/usr/lib/systemd/system/cloud-init-main.service"
+END
+guest network-unit $c/enabled=yes << 'END'
+mv "$r"/usr/lib/systemd/system/cloud-init{,-network}.service
+mv "$(units)"/cloud-init.target.wants/cloud-init{,-network}.service
+END
+guest vendor-wants $c/enabled=yes << 'END'
+mv "$(units)/cloud-init.target.wants" "$r/usr/lib/systemd/system/"
+END
+guest no-generator-target-wanted $c/enabled=yes << 'END'
+rm "$r"/usr/lib/systemd/system-generators/*; echo '[Unit]' > "$r/usr/lib/systemd/system/cloud-init.target"
+mkdir -p "$(units)/multi-user.target.wants"; ln -s x "$(units)/multi-user.target.wants/cloud-init.target"
+END
+guest no-generator cloud_init=unknown $c/enabled=unknown << 'END'
+rm "$r"/usr/lib/systemd/system-generators/*
+END
+guest unit-file-gone cloud_init=no << 'END'
+rm "$r"/usr/lib/systemd/system/cloud-init.service
+END
+guest empty-unit-masks cloud_init=no "$p/remedy=~systemctl unmask cloud-init.service" << 'END'
+: > "$(units)/cloud-init.service"
+END
+guest target-masked cloud_init=no $c/disabled_by="/etc/systemd/system/cloud-init.target (masked)" << 'END'
+ln -s /dev/null "$(units)/cloud-init.target"
+END
+guest local-masked cloud_init=unknown << 'END'
+ln -s /dev/null "$(units)/cloud-init-local.service"
+END
+guest final-masked $c/enabled=yes << 'END'
+ln -s /dev/null "$(units)/cloud-final.service"
+END
+guest marker cloud_init=no "$p/remedy=rm -f /etc/cloud/cloud-init.disabled" << 'END'
+touch "$r/etc/cloud/cloud-init.disabled"
+END
+guest marker-and-enabled cloud_init=unknown << 'END'
+touch "$r/etc/cloud/cloud-init.disabled"; cmdline cloud-init=enabled
+END
+guest old-marker cloud_init=unknown << 'END'
+touch "$r/etc/cloud/cloud-init.disabled"
+echo '__VERSION__ = "0.7.5"' > "$r/usr/lib/python3/dist-packages/cloudinit/version.py"
+END
+
+# --- ds-identify ----------------------------------------------------------
+
+guest policy-on-cmdline cloud_init=no << 'END'
+cmdline ci.di.policy=disabled
+END
+guest cmdline-wins $c/enabled=yes << 'END'
+cmdline ci.di.policy=enabled; echo 'policy: disabled' > "$r/etc/cloud/ds-identify.cfg"
+END
+guest searched $c/enabled=yes << 'END'
+identify; list '[ NoCloud, ConfigDrive, Ec2 ]'
+END
+guest found-nowhere cloud_init=unknown "$p/warnings=~ConfigDrive" << 'END'
+identify; list '[ NoCloud, Ec2, Azure ]'
+END
+guest found-nowhere-and-enabled $c/enabled=yes << 'END'
+identify; list '[ NoCloud, Ec2 ]'; echo 'policy: search,notfound=enabled' > "$r/etc/cloud/ds-identify.cfg"
+END
+guest one-and-none $c/enabled=yes << 'END'
+identify; list '[ Ec2, None ]'
+END
+
+# --- data sources ---------------------------------------------------------
+
+guest last-file-wins "$c/datasources=Ec2" << 'END'
+list '[ Ec2 ]'; echo 'datasource_list: [ ConfigDrive ]' > "$r/etc/cloud/cloud.cfg.d/10.cfg"
+echo 'datasource_list: [ OVF ]' > "$r/etc/cloud/cloud.cfg.d/99.cfg.rpmnew"
+END
+guest nested-is-not-it "$c/datasources=ConfigDrive
+None" << 'END'
+echo 'x: {datasource_list: [ Ec2 ]}' > "$r/etc/cloud/cloud.cfg.d/99.cfg"
+END
+guest block-list "$c/datasources=NoCloud
+Ec2" << 'END'
+printf 'datasource_list:\n  - NoCloud\n  - "Ec2"\n' > "$r/etc/cloud/cloud.cfg.d/99.cfg"
+END
+guest empty-list "$c/datasources=" "$p/warnings=~does not have ConfigDrive" << 'END'
+list '[ ]'
+END
+guest empty-list-and-ds-identify "$c/datasources=" $p/warnings= << 'END'
+identify; list '[ ]'
+END
+guest no-list "$c/datasources=unknown" << 'END'
+list ConfigDrive
+END
+guest on-cmdline "$c/datasources=nocloud" << 'END'
+cmdline 'ds=nocloud;s=x'
+END
+
+# --- other init systems ---------------------------------------------------
+
+guest upstart $c/enabled=yes << 'END'
+upstart; printf 'start on mounted\nexec x\n' > "$r/etc/init/cloud-init.conf"
+END
+guest upstart-manual cloud_init=no << 'END'
+upstart; echo 'start on mounted' > "$r/etc/init/cloud-init.conf"; echo manual > "$r/etc/init/cloud-init.override"
+END
+guest upstart-job-beside-systemd cloud_init=no << 'END'
+mkdir "$r/etc/init"; echo 'start on mounted' > "$r/etc/init/cloud-init.conf"; rm -r "$(units)" "$r"/usr/lib/systemd/system{,-generators}
+END
+guest sysv cloud_init=yes << 'END'
+sysv 3; ln -s /etc/init.d/cloud-init "$r/etc/rc.d/rc3.d/S52cloud-init"
+END
+guest sysv-other-runlevel cloud_init=no "$p/remedy=~systemctl enable" << 'END'
+sysv 3; ln -s ../../init.d/cloud-init "$r/etc/rc.d/rc5.d/S52cloud-init"; ln -s x "$r/etc/rc.d/rc3.d/K52cloud-init"
+END
+guest sysv-dangling cloud_init=no << 'END'
+sysv 3; ln -s ../gone "$r/etc/rc.d/rc3.d/S52cloud-init"
+END
+guest sysv-marker cloud_init=unknown << 'END'
+sysv 3; ln -s /etc/init.d/cloud-init "$r/etc/rc.d/rc3.d/S52cloud-init"; touch "$r/etc/cloud/cloud-init.disabled"
+END
+guest openrc cloud_init=yes << 'END'
+openrc; ln -s /etc/init.d/cloud-init "$r/etc/runlevels/default/cloud-init"
+END
+guest openrc-off cloud_init=no << 'END'
+openrc
+END
+guest openrc-marker cloud_init=no << 'END'
+openrc; ln -s /etc/init.d/cloud-init "$r/etc/runlevels/default/cloud-init"
+echo 'test -e /etc/cloud/cloud-init.disabled' >> "$r/etc/init.d/cloud-init"; touch "$r/etc/cloud/cloud-init.disabled"
+END
+
+# --- the script of a forced import ----------------------------------------
+
+reader='#!/bin/sh
+mount /dev/sr0 /mnt; . /mnt/qcloud_action/os.conf'
+guest rc-local $c/forced_import=yes << 'END'
+echo "$reader" > "$r/etc/rc.local"; chmod 755 "$r/etc/rc.local"
+END
+guest rc-local-off $c/forced_import=no << 'END'
+echo "$reader" > "$r/etc/rc.local"; chmod 644 "$r/etc/rc.local"
+END
+guest comment $c/forced_import=no << 'END'
+printf '#!/bin/sh\n# . /mnt/qcloud_action/os.conf\n' > "$r/etc/rc.local"; chmod 755 "$r/etc/rc.local"
+END
+guest called-by-a-unit $c/forced_import=yes << 'END'
+echo "$reader" > "$r/usr/bin/os_config"; mkdir -p "$(units)/multi-user.target.wants"
+printf '[Service]\nExecStart=/usr/bin/os_config\n' > "$(units)/os_config.service"
+ln -s ../os_config.service "$(units)/multi-user.target.wants/"
+END
+guest script-without-link $c/forced_import=no "$p/reasons/CloudInitNotInstalled=~lacks" << 'END'
+mkdir "$r/etc/init.d"; echo "$reader" > "$r/etc/init.d/os_config"; rm -r "$r/usr/bin/cloud-init" "$r/usr/lib/python3"
+END
+guest script-with-link $c/forced_import=yes << 'END'
+sysv 3; echo "$reader" > "$r/etc/init.d/os_config"; ln -s /etc/init.d/os_config "$r/etc/rc.d/rc3.d/S99os_config"
+END
+
+exit "$failed"
