@@ -296,8 +296,9 @@ def make_init(tree, k, lib):
         if kind == 'upstart':
             tree.put('/sbin/initctl', elf(k['arch']), 0o755)
             tree.put('/etc/init/rc.conf', 'start on runlevel [0123456]\n')
-        else:
-            tree.put('/etc/inittab', 'id:3:initdefault:\n')
+        if kind != 'upstart' or k['pkg'].startswith('rpm'):
+            tree.put('/etc/inittab', 'id:%s:initdefault:\n' %
+                     (2 if k['pkg'] == 'dpkg' else 3))
 
 
 def make_cloud_init(tree, k):
@@ -315,13 +316,25 @@ def make_cloud_init(tree, k):
                 tree.link('/etc/systemd/system/%s.wants/%s.service' % (
                     k.get('target', 'cloud-init.target'), unit),
                     '/usr/lib/systemd/system/%s.service' % unit)
+        if k.get('target', 'cloud-init.target') == 'cloud-init.target':
+            tree.put('/usr/lib/systemd/system/cloud-init.target', '[Unit]\n')
+            tree.put('/usr/lib/systemd/system-generators/cloud-init-generator',
+                     '#!/bin/sh\n', 0o755)
     elif k['init'] == 'busybox':
+        tree.put('/etc/init.d/cloud-init', '#!/sbin/openrc-run\n', 0o755)
         tree.link('/etc/runlevels/default/cloud-init', '/etc/init.d/cloud-init')
     elif k['pkg'] == 'dpkg' and k['init'] == 'upstart':
         tree.put('/etc/init/cloud-init.conf', 'start on mounted\n')
     else:
-        rc = '/etc/rc.d/rc3.d/' if k['pkg'].startswith('rpm') else '/etc/rc2.d/'
-        tree.link(rc + 'S51cloud-init', '../init.d/cloud-init')
+        rc = {'dpkg': '/etc/'}.get(k['pkg'], '/etc/rc.d/')
+        if 'suse' in k['net']:
+            rc = '/etc/init.d/'
+            tree.put(rc + 'cloud-init', '#!/bin/sh\n', 0o755)
+            tree.link(rc + 'rc3.d/S51cloud-init', '../cloud-init')
+        else:
+            tree.put(rc + 'init.d/cloud-init', '#!/bin/sh\n', 0o755)
+            tree.link(rc + 'rc%d.d/S51cloud-init' % (
+                2 if k['pkg'] == 'dpkg' else 3), '../init.d/cloud-init')
     if k['cloud'] == 'off':
         tree.put('/etc/cloud/cloud-init.disabled', '')
 
