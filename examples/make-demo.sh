@@ -75,6 +75,13 @@ make_system ()
   echo '[Unit]' | put /usr/lib/systemd/system/cloud-init.service
   mkdir -p "$root/etc/systemd/system/cloud-init.target.wants"
   ln -s /usr/lib/systemd/system/cloud-init.service "$root/etc/systemd/system/cloud-init.target.wants/"
+  echo '#!/bin/sh' | put /usr/lib/systemd/system-generators/cloud-init-generator
+  printf 'auto eth0\niface eth0 inet dhcp\n' | put /etc/network/interfaces
+
+  cp "$root/usr/bin/sh" "$root/usr/sbin/sshd"
+  echo '[Unit]' | put /usr/lib/systemd/system/ssh.service
+  mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
+  ln -s /usr/lib/systemd/system/ssh.service "$root/etc/systemd/system/multi-user.target.wants/"
 }
 
 make_disk ()
