@@ -134,8 +134,7 @@ detect_firmware (struct image *img, struct boot *b, struct err *e)
   if (img->disk->size < sizeof mbr)
     return fact_set (&b->firmware, e, "none");
   for (size_t i = 0; i < t->n_partitions; i++)
-    esp = esp || (t->partitions[i].type_name &&
-                  strstr (t->partitions[i].type_name, "EFI"));
+    esp = esp || partition_is_esp (&t->partitions[i]);
   b->esp = esp;
   if (block_pread (img->disk, mbr, sizeof mbr, 0, e) == -1)
     return no_first_sector (b, e);
@@ -155,9 +154,7 @@ detect_firmware (struct image *img, struct boot *b, struct err *e)
     }
   b->boot_code = code;
   if (esp)
-    return fact_unknown (&b->firmware, e,
-                         "there is an EFI system partition, whose files this"
-                         " version does not read");
+    return boot_esp_firmware (img, b, e);
   return fact_set (&b->firmware, e, code ? "bios" : "none");
 }
 

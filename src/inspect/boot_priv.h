@@ -41,6 +41,11 @@ int boot_use_entry (struct boot *b, const struct vfs *v, const char *base,
 int boot_choose (struct boot *b, struct kernel *k, const char *why,
                  struct err *e) must_check;
 
+/* What the disk can boot with, where it has an EFI system partition:
+ * b->firmware, from b->boot_code and the ESP's files. */
+int boot_esp_firmware (struct image *img, struct boot *b,
+                       struct err *e) must_check;
+
 /* The Boot Loader Specification's entries in the directory DIR, as GRUB's
  * blscfg orders them: the default is KEY (an id, a title or a number; NULL:
  * the first).  ENV is GRUB's environment block, or NULL.  Returns as

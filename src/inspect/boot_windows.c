@@ -163,7 +163,7 @@ look_into_store (const struct vfs *v, const char *label,
 static bool
 is_esp (const struct partition *p)
 {
-  return p && p->type_name && strstr (p->type_name, "EFI");
+  return p && partition_is_esp (p);
 }
 
 /* *RET stays as it is where VOL has no store. */

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "volume/partitions_priv.h"
+#include "volume/volume.h"
 
 static const char *const mbr_names[256] = {
   [0x00] = "Empty",
@@ -147,4 +148,12 @@ gpt_type_name (const char *guid)
     if (!strcmp (gpt_names[i].guid, guid))
       return gpt_names[i].name;
   return NULL;
+}
+
+bool
+partition_is_esp (const struct partition *p)
+{
+  return p->type &&
+         (!strcmp (p->type, "0xef") ||
+          !strcasecmp (p->type, "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"));
 }

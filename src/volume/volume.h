@@ -24,6 +24,9 @@ struct partition {
   bool beyond_end; /* reaches beyond the end of the disk */
 };
 
+/* Is P an EFI system partition, by its type? */
+bool partition_is_esp (const struct partition *p) nonnull (1);
+
 struct partition_table {
   char *type;  /* "dos", "gpt", "PMBR", ... libblkid's; "none",
                 * "unpartitioned" */
