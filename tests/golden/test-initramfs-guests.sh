@@ -47,9 +47,13 @@ guest erofs has_virtio=yes virtio/blk=initramfs << 'END'
 inner erofs-root.img mkfs.erofs "$tmp/outer/erofs-root.img" "$i"
 END
 
-# Names are there; what the compressed file says is not.
-guest erofs-compressed has_virtio=unknown << 'END'
+guest erofs-compressed has_virtio=yes << 'END'
 yes '# a long file' | head -n 3000 > "$i/etc/modprobe.d/a.conf"
+inner erofs-root.img mkfs.erofs -zlz4 "$tmp/outer/erofs-root.img" "$i"
+END
+
+guest erofs-compressed-blacklist has_virtio=no << 'END'
+{ yes '# a long file' | head -n 3000; echo blacklist virtio_blk; } > "$i/etc/modprobe.d/a.conf"
 inner erofs-root.img mkfs.erofs -zlz4 "$tmp/outer/erofs-root.img" "$i"
 END
 

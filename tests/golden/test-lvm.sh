@@ -37,7 +37,7 @@ for lv in "${!content[@]}"; do
     seq -f %015.0f 65536 > "$tmp/$lv"
   else
     rm -rf "$tmp/tree"
-    cp -r "$srcdir/tests" "$tmp/tree"
+    cp -r "$srcdir/src/fs" "$tmp/tree"
     seq "$(($(stat -c %s "$tmp/$lv") / 16))" > "$tmp/tree/large"
     mke2fs -q -t ext4 -L "$lv" -d "$tmp/tree" "$tmp/$lv"
   fi

@@ -42,7 +42,7 @@ data () { seq -f %015.0f $(($2 / 16)) > "$1"; }
 # The filesystem of a mirror, for each version; the second member alone is in
 # sync, has more events, or is the only one.
 truncate -s 6M "$tmp/fs"
-mke2fs -q -t ext4 -L mirrored -d "$srcdir/tests/golden" "$tmp/fs"
+mke2fs -q -t ext4 -L mirrored -d "$srcdir/src/fs" "$tmp/fs"
 for minor in 0 1 2 90 90.big; do
   version=1.$minor name=md-array big=0
   case $minor in
