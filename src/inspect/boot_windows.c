@@ -288,7 +288,6 @@ is_device (const struct hive_value *v, const struct image *img,
            const struct partition *p)
 {
   const unsigned char *d = (const unsigned char *) v->data.data;
-  char uuid[40];
 
   if (v->type != HIVE_BINARY || v->data.len < 72 ||
       load_le32 (d + 16) != DEVICE_PARTITION)
@@ -296,11 +295,7 @@ is_device (const struct hive_value *v, const struct image *img,
   if (load_le32 (d + 52) == DEVICE_OF_MBR)
     return load_le64 (d + 32) == p->start && img->table->id &&
            strtoul (img->table->id, NULL, 16) == load_le32 (d + 56);
-  snprintf (uuid, sizeof uuid,
-            "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-            load_le32 (d + 32), load_le16 (d + 36), load_le16 (d + 38), d[40],
-            d[41], d[42], d[43], d[44], d[45], d[46], d[47]);
-  return p->uuid && !strcasecmp (p->uuid, uuid);
+  return windows_is_guid (d + 32, p->uuid);
 }
 
 /* The volume of the default entry of VOL's store; *RET stays as it is where

@@ -179,7 +179,7 @@ struct os {
       packages_format, conflicts;
   /* Of Windows; "" for others. */
   struct fact edition, build, service_pack, ubr, system_root, control_set,
-      hibernated, connections;
+      drive_letter, hibernated, connections;
   struct windows_service *services;
   size_t n_services;
   char *services_unknown; /* why they could not be listed, or NULL */

@@ -30,6 +30,7 @@ os_free (struct os *os)
   fact_free (&os->ubr);
   fact_free (&os->system_root);
   fact_free (&os->control_set);
+  fact_free (&os->drive_letter);
   fact_free (&os->hibernated);
   fact_free (&os->connections);
   for (size_t i = 0; i < os->n_services; i++) {
@@ -441,7 +442,8 @@ set_windows_facts (struct os *os, const char *why, struct err *e)
   struct fact *facts[] = { &os->edition,      &os->build,
                            &os->service_pack, &os->ubr,
                            &os->system_root,  &os->control_set,
-                           &os->hibernated,   &os->connections };
+                           &os->drive_letter, &os->hibernated,
+                           &os->connections };
 
   for (size_t i = 0; i < ARRAY_SIZE (facts); i++)
     if ((why ? fact_unknown (facts[i], e, "%s", why)

@@ -149,15 +149,22 @@ detect_hostname (struct windows *w, struct os *os, struct err *e)
   return first_value (&os->hostname, w, sources, ARRAY_SIZE (sources), e);
 }
 
-/* The letter is that of the partition: its disk's signature and its first
- * byte; or its GUID. */
+/* A letter is that of a partition: its disk's signature and its first byte,
+ * or "DMIO:ID:" and its GUID. */
 static bool
 is_volume (const struct hive_value *v, const struct volume *vol)
 {
-  const unsigned char *p = (const unsigned char *) v->data.data;
+  const unsigned char *d = (const unsigned char *) v->data.data;
+  const struct partition *p = vol->partition;
+  const char *id = vol->image->table->id;
 
-  return v->type == HIVE_BINARY && v->data.len == 12 && vol->partition &&
-         load_le64 (p + 4) == vol->partition->start;
+  if (v->type != HIVE_BINARY || !p)
+    return false;
+  if (v->data.len == 12)
+    return load_le64 (d + 4) == p->start && id &&
+           strtoul (id, NULL, 16) == load_le32 (d);
+  return v->data.len == 24 && !memcmp (d, "DMIO:ID:", 8) &&
+         windows_is_guid (d + 8, p->uuid);
 }
 
 struct letter {
@@ -167,34 +174,37 @@ struct letter {
 
 static int
 take_letter (void *arg, const char *name, size_t len,
-             const struct hive_value *v, struct err *e unused_arg)
+             const struct hive_value *v, struct err *e)
 {
   struct letter *l = arg;
 
-  if (len == 14 && !strncasecmp (name, "\\DosDevices\\", 12) &&
-      is_volume (v, l->vol))
-    fact_evidence (l->f, "SYSTEM\\MountedDevices: %s is %s", name + 12,
-                   l->vol->name);
-  return 0;
+  if (len != 14 || strncasecmp (name, "\\DosDevices\\", 12) != 0 ||
+      !is_volume (v, l->vol))
+    return 0;
+  fact_evidence (l->f, "SYSTEM\\MountedDevices: %s is %s", name + 12,
+                 l->vol->name);
+  return fact_set (l->f, e, "%s", name + 12);
 }
 
-/* Only for the evidence: what is not there says nothing. */
+/* "" where no letter is that of the volume, as on a disk whose signature was
+ * changed since. */
 static int
 find_drive_letter (struct windows *w, const struct guest *g, struct os *os,
                    struct err *e)
 {
-  struct letter l = { g->root, &os->system_root };
+  struct letter l = { g->root, &os->drive_letter };
   struct hive *h = w->system.hive;
   hive_key key;
 
-  if (hive_find (h, hive_root (h), "MountedDevices", &key, e) == 0 &&
-      hive_each_value (h, key, take_letter, &l, e) == 0)
-    return 0;
-  if (err_is_transient (e))
-    return -1;
-  fact_evidence (&os->system_root, "SYSTEM\\MountedDevices: %s", e->msg);
-  err_clear (e);
-  return 0;
+  if (hive_find (h, hive_root (h), "MountedDevices", &key, e) == -1 ||
+      hive_each_value (h, key, take_letter, &l, e) != 0) {
+    if (!err_is_absent (e))
+      return fact_could_not_look (&os->drive_letter, e);
+    err_clear (e);
+  }
+  return fact_known (&os->drive_letter)
+             ? 0
+             : fact_set (&os->drive_letter, e, "%s", "");
 }
 
 /* --- network connections --------------------------------------------- */
@@ -486,8 +496,9 @@ from_registry (const struct guest *g, struct windows *w, struct os *os,
 static int
 system_unknown (struct os *os, struct err *e)
 {
-  struct fact *const facts[] = { &os->control_set, &os->hostname,
-                                 &os->connections, &os->conflicts };
+  struct fact *const facts[] = { &os->control_set, &os->drive_letter,
+                                 &os->hostname, &os->connections,
+                                 &os->conflicts };
 
   if (services_unknown (os, e) == -1)
     return -1;

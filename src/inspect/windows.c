@@ -417,3 +417,15 @@ windows_version (struct hive *software, unsigned *ret, struct err *e)
   *ret = a * 100 + b;
   return 0;
 }
+
+bool
+windows_is_guid (const unsigned char *p, const char *text)
+{
+  char guid[40];
+
+  snprintf (guid, sizeof guid,
+            "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x", load_le32 (p),
+            load_le16 (p + 4), load_le16 (p + 6), p[8], p[9], p[10], p[11],
+            p[12], p[13], p[14], p[15]);
+  return text && !strcasecmp (text, guid);
+}

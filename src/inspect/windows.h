@@ -49,6 +49,9 @@ void windows_close (struct windows *w);
 int windows_arch (struct windows *w, struct err *e) must_check;
 #define CLEANUP_WINDOWS __attribute__ ((cleanup (windows_close)))
 
+/* Are the 16 bytes at P the GUID that TEXT writes out?  TEXT may be NULL. */
+bool windows_is_guid (const unsigned char *p, const char *text);
+
 /* The directory that Windows is in ("/Windows"), static.  1, 0: not there;
  * -1. */
 int windows_dir (const struct vfs *v, const char **ret,

@@ -36,6 +36,7 @@ SHOW_OS (show_service_pack, service_pack, show_fact)
 SHOW_OS (show_ubr, ubr, show_fact)
 SHOW_OS (show_system_root, system_root, show_fact)
 SHOW_OS (show_control_set, control_set, show_fact)
+SHOW_OS (show_drive_letter, drive_letter, show_fact)
 SHOW_OS (show_hibernated, hibernated, show_fact)
 SHOW_OS (show_connections, connections, show_fact_lines)
 
@@ -366,6 +367,8 @@ const struct node_def os_rows[] = {
   TEXT_ROW ("system_root", show_system_root,
             "Windows: its directory, as a path below root/"),
   TEXT_ROW ("control_set", show_control_set, "Windows: ControlSet001, ..."),
+  TEXT_ROW ("drive_letter", show_drive_letter,
+            "Windows: the letter that it gives its own volume, as C:"),
   TEXT_ROW ("hibernated", show_hibernated,
             "Windows: does hiberfil.sys hold a saved system: yes or no"),
   COMPUTED_ROW ("services", list_services, service_dirs,
