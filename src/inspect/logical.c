@@ -166,9 +166,9 @@ logical_compute (void *arg, struct err *e)
   struct volume *const *partitions;
   size_t n;
 
-  logical_free (img); /* of an attempt that memory or time cut short */
   if (image_partitions (img, &partitions, &n, e) == -1)
     return -1;
+  logical_free (img); /* of an attempt that memory or time cut short */
   img->volumes = calloc (n + 1, sizeof *img->volumes);
   if (!img->volumes)
     return err_set (e, ENOMEM, "out of memory");
