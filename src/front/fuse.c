@@ -127,18 +127,11 @@ open_raw (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     handle_free (&fs->handles, h);
 }
 
-/* Answered ENOSYS once the kernel never asks again: for the whole mount.  So
- * it is an option: a finding is then computed by its first read, and may be
- * held a moment (unopened), where else each open takes a snapshot. */
 static void
 do_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
   struct served *fs = served (req);
 
-  if (fs->no_open) {
-    fuse_reply_err (req, ENOSYS);
-    return;
-  }
   if ((fi->flags & O_ACCMODE) != O_RDONLY) {
     fuse_reply_err (req, EROFS);
     return;
@@ -216,75 +209,15 @@ read_text (fuse_req_t req, struct handle *h, size_t len, uint64_t off)
 }
 
 static void
-read_any (fuse_req_t req, struct handle *h, size_t len, uint64_t off)
-{
-  if (h->text_only)
-    read_text (req, h, len, off);
-  else
-    read_raw (req, h, len, off);
-}
-
-/* --- files without opens -------------------------------------------------
- */
-
-/* The handle that stands for an open of ID, held for the caller.  *RET_NEW
- * says that it was made now. */
-static struct handle *
-unopened (struct served *fs, node_id id, bool fresh, bool *ret_new,
-          struct err *e)
-{
-  struct handle *h = handle_recall (&fs->handles, id, fresh);
-
-  *ret_new = !h;
-  if (h || !(h = handle_new (&fs->handles, id, e)))
-    return h;
-  if (tree_is_finding (fs->tree, id) && read_finding (fs, h, e) == -1) {
-    handle_free (&fs->handles, h);
-    return NULL;
-  }
-  handle_keep (&fs->handles, h);
-  return h;
-}
-
-static void
-unopened_read_compute (struct task *t)
-{
-  struct op *op = (struct op *) t;
-
-  op->handle = unopened (op->fs, t->node, false, &op->is_new, &op->err);
-  if (op->handle)
-    op->err.code = 0;
-}
-
-static void
-unopened_read_reply (struct task *t)
-{
-  struct op *op = (struct op *) t;
-
-  if (op->err.code)
-    reply_error (t->req, t->node, &op->err);
-  else
-    read_any (t->req, op->handle, op->size, (uint64_t) op->off);
-}
-
-static void
-do_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+do_read (fuse_req_t req, fuse_ino_t ino unused_arg, size_t size, off_t off,
          struct fuse_file_info *fi)
 {
   struct handle *h = (struct handle *) (uintptr_t) fi->fh;
 
-  struct op *op;
-
-  if (h) {
-    read_any (req, h, size, (uint64_t) off);
-    return;
-  }
-  op = op_new (req, ino, "", unopened_read_compute, unopened_read_reply);
-  if (!op)
-    return;
-  op->size = size;
-  op->off = off;
-  op_run (op);
+  if (h->text_only)
+    read_text (req, h, size, (uint64_t) off);
+  else
+    read_raw (req, h, size, (uint64_t) off);
 }
 
 /* Zeros and what was never written are holes. */
@@ -336,50 +269,20 @@ lseek_raw (fuse_req_t req, struct handle *h, uint64_t at, int whence)
 }
 
 static void
-lseek_any (fuse_req_t req, struct handle *h, off_t off, int whence)
+do_lseek (fuse_req_t req, fuse_ino_t ino unused_arg, off_t off, int whence,
+          struct fuse_file_info *fi)
 {
+  struct handle *h = (struct handle *) (uintptr_t) fi->fh;
   off_t end = (off_t) h->text.len;
 
-  if (off < 0 || (h->text_only && off >= end))
+  if (whence != SEEK_DATA && whence != SEEK_HOLE)
+    fuse_reply_err (req, EINVAL);
+  else if (off < 0 || (h->text_only && off >= end))
     fuse_reply_err (req, ENXIO);
   else if (h->text_only)
     fuse_reply_lseek (req, whence == SEEK_DATA ? off : end);
   else
     lseek_raw (req, h, (uint64_t) off, whence);
-}
-
-static void
-unopened_lseek_reply (struct task *t)
-{
-  struct op *op = (struct op *) t;
-
-  if (op->err.code)
-    reply_error (t->req, t->node, &op->err);
-  else
-    lseek_any (t->req, op->handle, op->off, op->whence);
-}
-
-static void
-do_lseek (fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
-          struct fuse_file_info *fi)
-{
-  struct handle *h = (struct handle *) (uintptr_t) fi->fh;
-  struct op *op;
-
-  if (whence != SEEK_DATA && whence != SEEK_HOLE) {
-    fuse_reply_err (req, EINVAL);
-    return;
-  }
-  if (h) {
-    lseek_any (req, h, off, whence);
-    return;
-  }
-  op = op_new (req, ino, "", unopened_read_compute, unopened_lseek_reply);
-  if (!op)
-    return;
-  op->off = off;
-  op->whence = whence;
-  op_run (op);
 }
 
 /* --- attributes ------------------------------------------------------ */
@@ -404,54 +307,16 @@ getattr_reply (struct task *t)
     reply_attr (t->req, &op->attr);
 }
 
+/* Only files/ and root/ may have to be looked into first. */
 static void
-unopened_getattr_compute (struct task *t)
-{
-  struct op *op = (struct op *) t;
-
-  op->handle = unopened (op->fs, t->node, true, &op->is_new, &op->err);
-  if (op->handle &&
-      tree_peek (op->fs->tree, t->node, &op->attr, &op->err) == 0)
-    op->err.code = 0;
-}
-
-/* A read of a finding asks for its size first, since it has none that the
- * kernel may keep.  The answer to that would be dropped if somebody else has
- * asked meanwhile, and was told 0: then the finding would read as empty.  So
- * text and size are first put where the kernel looks.  Once for each text: it
- * waits for reads of the page that are under way, which must not keep all
- * threads. */
-static void
-unopened_getattr_reply (struct task *t)
-{
-  struct op *op = (struct op *) t;
-  struct fuse_bufvec text = { .count = 1 };
-
-  if (op->err.code) {
-    reply_error (t->req, t->node, &op->err);
-    return;
-  }
-  text.buf[0].mem = (void *) buf_str (&op->handle->text);
-  text.buf[0].size = op->attr.size = op->handle->text.len;
-  if (op->is_new && op->attr.size > 0)
-    fuse_lowlevel_notify_store (op->fs->session, t->node, 0, &text, 0);
-  reply_attr (t->req, &op->attr);
-}
-
-/* Only files/ and root/ may have to be looked into first.  FI is given where
- * a read asks for the size of what it reads. */
-static void
-do_getattr (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+do_getattr (fuse_req_t req, fuse_ino_t ino,
+            struct fuse_file_info *fi unused_arg)
 {
   struct node_attr a;
   struct err e = { 0 };
 
   look_for_change (served (req));
-  if (fi && served (req)->no_open &&
-      tree_is_finding (served (req)->tree, ino))
-    op_start (req, ino, "", NULL, 0, unopened_getattr_compute,
-              unopened_getattr_reply);
-  else if (tree_peek (served (req)->tree, ino, &a, &e) == -1)
+  if (tree_peek (served (req)->tree, ino, &a, &e) == -1)
     reply_error (req, ino, &e);
   else if (a.unsettled)
     op_start (req, ino, "", NULL, 0, getattr_compute, getattr_reply);
@@ -702,9 +567,6 @@ do_init (void *userdata, struct fuse_conn_info *conn)
   conn->want &= ~(unsigned) FUSE_CAP_READDIRPLUS_AUTO;
   want (conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
                   FUSE_CAP_READDIRPLUS | FUSE_CAP_CACHE_SYMLINKS);
-  /* With one thread it would wait for itself (unopened_getattr_reply). */
-  fs->no_open = fs->options->no_open && !fs->options->single_threaded &&
-                conn->capable & FUSE_CAP_NO_OPEN_SUPPORT;
   fuse_apply_conn_info_opts (fs->options->connection, conn);
   conn->want &= ~(unsigned) FUSE_CAP_WRITEBACK_CACHE;
   conn->max_read = fs->options->max_read; /* as libfuse insists */

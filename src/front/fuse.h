@@ -21,7 +21,6 @@ struct served {
   struct handles handles;
   struct buffers buffers;
   struct fuse_session *session;
-  bool no_open; /* the kernel does not ask for opens (do_open) */
   const struct options *options;
   struct timespec mtime;  /* the image's, for xrayfs's own entries */
   _Atomic int64_t looked; /* when the image was last checked for changes */

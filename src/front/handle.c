@@ -2,14 +2,12 @@
 #include "front/handle.h"
 
 #include <string.h>
-#include <time.h>
 
 void
 handles_init (struct handles *hs)
 {
   pthread_mutex_init (&hs->lock, NULL);
   hs->all = NULL;
-  memset (hs->kept, 0, sizeof hs->kept);
 }
 
 void
@@ -65,78 +63,10 @@ handle_free (struct handles *hs, struct handle *h)
   free (h);
 }
 
-static uint64_t
-now_ms (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_MONOTONIC_COARSE, &t);
-  return (uint64_t) t.tv_sec * 1000 + (uint64_t) t.tv_nsec / 1000000;
-}
-
-/* The place of ID's handle among those kept; HANDLES_KEPT - 1 if it has none.
- * Called with the lock held. */
-static size_t
-kept_place (const struct handles *hs, node_id id)
-{
-  size_t i = 0;
-
-  while (i < HANDLES_KEPT - 1 && (!hs->kept[i] || hs->kept[i]->id != id))
-    i++;
-  return i;
-}
-
-static void
-put_first (struct handles *hs, size_t place, struct handle *h)
-{
-  memmove (hs->kept + 1, hs->kept, place * sizeof *hs->kept);
-  hs->kept[0] = h;
-}
-
-struct handle *
-handle_recall (struct handles *hs, node_id id, bool fresh)
-{
-  LOCK_SCOPE (&hs->lock);
-  size_t place = kept_place (hs, id);
-  struct handle *h = hs->kept[place];
-
-  if (!h || h->id != id ||
-      (fresh && h->text_only && now_ms () - h->born > HANDLE_HOLD_MS))
-    return NULL;
-  put_first (hs, place, h);
-  handle_hold (h);
-  return h;
-}
-
-uint64_t
-handle_kept_size (struct handles *hs, node_id id)
-{
-  LOCK_SCOPE (&hs->lock);
-  const struct handle *h = hs->kept[kept_place (hs, id)];
-
-  return h && h->id == id ? h->text.len : 0;
-}
-
-void
-handle_keep (struct handles *hs, struct handle *h)
-{
-  struct handle *old;
-  size_t place;
-
-  pthread_mutex_lock (&hs->lock);
-  place = kept_place (hs, h->id);
-  old = hs->kept[place];
-  put_first (hs, place, h);
-  handle_hold (h);
-  pthread_mutex_unlock (&hs->lock);
-  handle_free (hs, old);
-}
-
 int
 handle_read_finding (struct handle *h, struct tree *t, struct err *e)
 {
   h->text_only = true;
-  h->born = now_ms ();
   return tree_read_finding (t, h->id, &h->text, e);
 }
 

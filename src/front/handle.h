@@ -18,11 +18,6 @@
 #include "block/prefetch.h"
 #include "tree/tree.h"
 
-/* Without opens: handles kept, and how long one who reads in several calls
- * finds the same text of a finding that changes. */
-#define HANDLES_KEPT   32
-#define HANDLE_HOLD_MS 200
-
 struct entry {
   size_t name; /* offset in names */
   node_id id;
@@ -36,7 +31,6 @@ struct handle {
   node_id id;
   bool text_only;                /* a finding: all of it is in text */
   struct buf text;               /* the snapshot of a finding */
-  uint64_t born;                 /* of a snapshot: milliseconds */
   struct stream *_Atomic stream; /* raw bytes; NULL until they are used */
   struct buf names;              /* a directory: NUL-terminated names */
   struct entry_vec entries;
@@ -45,7 +39,6 @@ struct handle {
 struct handles {
   pthread_mutex_t lock;
   struct handle *all;
-  struct handle *kept[HANDLES_KEPT]; /* used last first; NULL: none */
 };
 
 void handles_init (struct handles *hs) nonnull (1);
@@ -63,17 +56,6 @@ int handle_read_finding (struct handle *h, struct tree *t,
                          struct err *e) must_check;
 int handle_read_directory (struct handle *h, struct tree *t,
                            struct err *e) must_check;
-
-/* Without opens: the handle that was kept for ID, held for the caller; NULL:
- * there is none, or (FRESH) it is of a finding and older than
- * HANDLE_HOLD_MS. */
-struct handle *handle_recall (struct handles *hs, node_id id, bool fresh)
-    nonnull (1);
-/* The length of the text that is kept for ID; 0: none is. */
-uint64_t handle_kept_size (struct handles *hs, node_id id) nonnull (1);
-/* Keeps H, which the caller goes on holding, in place of another of the same
- * node or of the one used longest ago. */
-void handle_keep (struct handles *hs, struct handle *h) nonnull (1, 2);
 
 /* The raw bytes that H is open on, read through P.  Looked at when they are
  * first used: most of the files that a second walk over a tree opens are in

@@ -55,16 +55,6 @@ reply_error (fuse_req_t req, node_id id, const struct err *e)
   fuse_reply_err (req, code);
 }
 
-/* Without opens the kernel reads no further than the size that anybody was
- * told last: what changes has that of the text which is being read. */
-static uint64_t
-attr_size (struct served *fs, const struct node_attr *a)
-{
-  if (fs->no_open && a->finding && a->size == 0)
-    return handle_kept_size (&fs->handles, a->id);
-  return a->size;
-}
-
 struct stat
 to_stat (struct served *fs, const struct node_attr *a)
 {
@@ -75,7 +65,7 @@ to_stat (struct served *fs, const struct node_attr *a)
     .st_uid = a->own ? fs->options->uid : a->uid,
     .st_gid = a->own ? fs->options->gid : a->gid,
     .st_rdev = a->rdev,
-    .st_size = (off_t) attr_size (fs, a),
+    .st_size = (off_t) a->size,
     .st_blocks = (blkcnt_t) a->blocks,
     .st_blksize = (blksize_t) a->blksize,
     .st_atim = a->own ? fs->mtime : a->atime,
@@ -138,7 +128,7 @@ op_destroy (struct task *t)
   free (op);
 }
 
-struct op *
+static struct op *
 op_new (fuse_req_t req, fuse_ino_t ino, const char *name,
         void (*compute) (struct task *), void (*reply) (struct task *))
 {
@@ -159,7 +149,7 @@ op_new (fuse_req_t req, fuse_ino_t ino, const char *name,
   return op;
 }
 
-void
+static void
 op_run (struct op *op)
 {
   if (tree_ready (op->fs->tree, op->task.node))

@@ -21,9 +21,6 @@ struct op {
   struct handle *handle;
   struct fuse_file_info fi;
   size_t size;
-  off_t off;
-  int whence;
-  bool is_new; /* the handle */
   char name[];
 };
 
@@ -39,14 +36,8 @@ struct fuse_entry_param to_entry (struct served *fs,
 /* At most once a second: is the image still what was opened? */
 void look_for_change (struct served *fs);
 
-/* For a request on node INO, which is answered ENOMEM where this is NULL. */
-struct op *op_new (fuse_req_t req, fuse_ino_t ino, const char *name,
-                   void (*compute) (struct task *),
-                   void (*reply) (struct task *)) must_check;
-/* Computes and replies, here or elsewhere; OP is gone then. */
-void op_run (struct op *op);
-
-/* Both.  FI may be NULL. */
+/* For a request on node INO: computes and replies, here or in an evaluation
+ * thread; ENOMEM is answered by itself.  FI may be NULL. */
 void op_start (fuse_req_t req, fuse_ino_t ino, const char *name,
                const struct fuse_file_info *fi, size_t size,
                void (*compute) (struct task *),

@@ -91,7 +91,6 @@ static const struct fuse_opt table[] = {
   FLAG ("nonempty", nonempty),
   FLAG ("clone_fd", clone_fd),
   FLAG ("allow_root", allow_root),
-  FLAG ("no_open", no_open),
   FUSE_OPT_KEY ("allow_other", KEY_ALLOW_OTHER),
   FUSE_OPT_KEY ("rw", KEY_REFUSED_RW),
   FUSE_OPT_KEY ("suid", KEY_REFUSED_SUID),
@@ -379,11 +378,6 @@ options_help (void)
       "    -o clone_fd            one FUSE device per thread\n"
       "    -o max_threads=N       threads that read requests (10)\n"
       "    -o max_idle_threads=N  idle ones among them (all)\n"
-      "    -o no_open             do not ask for each open: for reading "
-      "very\n"
-      "                           many files; reading a finding computes "
-      "it,\n"
-      "                           instead of opening it\n"
       "    -o max_read=N          largest read request, in bytes\n"
       "    -o readahead=N         what the kernel reads ahead, in KiB, "
       "where\n"

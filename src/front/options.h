@@ -16,7 +16,7 @@ struct options {
   char *image, *mountpoint; /* as given */
   /* int, since fuse_opt stores them. */
   int help, version, foreground, debug, single_threaded;
-  int nonempty, clone_fd, allow_root, no_open;
+  int nonempty, clone_fd, allow_root;
   bool allow_other;
   struct follow follow; /* its names are ours */
   bool fsname_given, subtype_given;
