@@ -92,7 +92,7 @@ check ()
 }
 
 # name, size, cluster, entries of the large directory, files in addition
-check default 300M 4096 1000 3000
+check default 300M 4096 1000 11500
 check 512 200M 512 0 500
 check 1k 200M 1024 0 20
 check 64k 600M 65536 20 20
