@@ -24,6 +24,7 @@ END
 dd if="$tmp/plain.img" of="$img" bs=1M skip=1 seek=1 count=2 conv=notrunc status=none
 dd if="$tmp/plain.img" of="$img" bs=440 count=1 conv=notrunc status=none
 attach "$img"
+losetup -d "${devices[0]}" # /boot holds no volumes
 devices=("${devices[1]}")
 new=(-an -Zn -Wn -y -q -q)
 lvm2 pvcreate -q -q "${devices[@]}"
