@@ -173,28 +173,26 @@ give_header (void *arg, const void *blob, size_t len)
   return r;
 }
 
-/* rpm removes the journal when it closes the database: one that is left has
- * what the file lacks. */
+/* rpm removes its journals when it closes the database: one that is left has
+ * what the file lacks, or what is to be taken back from it. */
 static int
 check_journal (const struct vfs *v, const char *path, struct err *e)
 {
-  CLEANUP_FREE char *wal = NULL;
+  static const char *const suffixes[] = { "-wal", "-journal" };
   struct fs_stat st;
+  char journal[128];
 
-  if (asprintf (&wal, "%s-wal", path) == -1) {
-    wal = NULL;
-    return err_set (e, ENOMEM, "out of memory");
-  }
-  if (vfs_stat (v, wal, 0, &st, e) == -1) {
-    if (!err_is_absent (e))
+  for (size_t i = 0; i < ARRAY_SIZE (suffixes); i++) {
+    snprintf (journal, sizeof journal, "%s%s", path, suffixes[i]);
+    if (vfs_stat (v, journal, 0, &st, e) == 0 && st.size > 0)
+      return err_set (e, ENOTSUP,
+                      "%s holds changes that are not in the database",
+                      journal);
+    if (e->code && !err_is_absent (e))
       return -1;
     err_clear (e);
-    return 0;
   }
-  if (st.size == 0)
-    return 0;
-  return err_set (e, ENOTSUP, "%s holds changes that are not in the database",
-                  wal);
+  return 0;
 }
 
 static const struct store {

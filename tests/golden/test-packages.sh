@@ -146,6 +146,9 @@ unknown bdb 'the file is shorter'
 printf x > "$db/rpmdb.sqlite-wal"
 guest sqlite
 unknown sqlite 'changes that are not in the database'
+mv "$db/rpmdb.sqlite-wal" "$db/rpmdb.sqlite-journal"
+guest sqlite
+unknown sqlite 'changes that are not in the database'
 
 # --- apk and pacman ---
 mkdir -p "$tmp/apk/lib/apk/db"
