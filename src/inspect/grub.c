@@ -132,50 +132,69 @@ both (enum truth a, enum truth b)
   return a == NO || b == NO ? NO : a == MAYBE || b == MAYBE ? MAYBE : YES;
 }
 
-/* The variables that come from the environment block alone.  *RET: WORD with
- * the one that it consists of expanded ("x$name" and quotes are gone);
- * false: not known. */
-static bool
-expand_known (const char *word, const char *env, char **ret)
+/* What is known of variables: those that come from the environment block
+ * alone, and "default" so far (NULL: not known). */
+struct known {
+  const char *env, *chosen;
+};
+
+/* To be freed; NULL: empty, or with *RET false not known. */
+static char *
+known_value (const struct known *k, const char *name, size_t len, bool *ret)
 {
   static const char *const names[] = { "next_entry", "saved_entry",
                                        "prev_saved_entry", "prev_entry",
                                        "initrdfail" };
+  char *copy = NULL;
+
+  *ret = true;
+  for (size_t i = 0; i < ARRAY_SIZE (names); i++)
+    if (strlen (names[i]) == len && !strncmp (names[i], name, len))
+      return grub_env (k->env, names[i]);
+  if (k->chosen && len == 7 && !strncmp (name, "default", len))
+    copy = strdup (k->chosen);
+  *ret = copy != NULL;
+  return copy;
+}
+
+/* *RET: WORD with the one variable that it consists of expanded ("x$name" and
+ * quotes are gone); false: not known. */
+static bool
+expand_known (const char *word, const struct known *k, char **ret)
+{
   const char *dollar = strchr (word, '$'), *name;
   CLEANUP_FREE char *value = NULL;
   size_t len;
+  bool known;
 
   if (!dollar)
     return (*ret = strdup (word)) != NULL;
   name = dollar + (dollar[1] == '{' ? 2 : 1);
   len = strcspn (name, "}");
-  for (size_t i = 0; i < ARRAY_SIZE (names); i++) {
-    if (strlen (names[i]) != len || strncmp (names[i], name, len) ||
-        name[len + (name[len] == '}')])
-      continue;
-    value = grub_env (env, names[i]);
-    if (asprintf (ret, "%.*s%s", (int) (dollar - word), word,
-                  value ? value : "") == -1) {
-      *ret = NULL;
-      return false;
-    }
-    return true;
+  if (name[len + (name[len] == '}')])
+    return false;
+  value = known_value (k, name, len, &known);
+  if (known && asprintf (ret, "%.*s%s", (int) (dollar - word), word,
+                         value ? value : "") == -1) {
+    *ret = NULL;
+    return false;
   }
-  return false;
+  return known;
 }
 
-/* "[ "${next_entry}" ]", "[ "${initrdfail}" = 1 ]". */
+/* "[ "${next_entry}" ]", "[ "${initrdfail}" = 1 ]", and of Red Hat 7
+ * "[ "x$default" = 'CentOS Linux (3.10.0-1160.el7.x86_64) 7 (Core)' ]". */
 static enum truth
-condition (char *const *w, size_t n, const char *env)
+condition (char *const *w, size_t n, const struct known *k)
 {
   CLEANUP_FREE char *a = NULL, *b = NULL;
 
   if (n < 3 || strcmp (w[0], "[") || strcmp (w[n - 1], "]"))
     return MAYBE;
   if (n == 3)
-    return expand_known (w[1], env, &a) ? *a != '\0' : MAYBE;
+    return expand_known (w[1], k, &a) ? *a != '\0' : MAYBE;
   if (n == 5 && (!strcmp (w[2], "=") || !strcmp (w[2], "==")))
-    return expand_known (w[1], env, &a) && expand_known (w[3], env, &b)
+    return expand_known (w[1], k, &a) && expand_known (w[3], k, &b)
                ? !strcmp (a, b)
                : MAYBE;
   return MAYBE;
@@ -256,6 +275,12 @@ push_block (struct parser *p, int item)
     p->unclear = true;
 }
 
+static struct known
+known (const struct parser *p)
+{
+  return (struct known){ p->env, p->unclear ? NULL : p->chosen };
+}
+
 static int
 open_item (struct parser *p, char **w, size_t n)
 {
@@ -301,12 +326,13 @@ join (char **w, size_t n)
 static int
 set_default (struct parser *p, const char *value)
 {
+  struct known k = known (p);
   enum truth t = now (p);
   char *chosen;
 
   if (t == NO)
     return 0;
-  if (!expand_known (value, p->env, &chosen)) {
+  if (!expand_known (value, &k, &chosen)) {
     p->unclear = true;
     return 0;
   }
@@ -362,9 +388,10 @@ static int
 branch_word (struct parser *p, char **w, size_t n)
 {
   struct branch *b = p->n_branches ? &p->branches[p->n_branches - 1] : NULL;
+  struct known k = known (p);
 
   if (!strcmp (w[0], "if")) {
-    enum truth t = condition (w + 1, n - 1, p->env);
+    enum truth t = condition (w + 1, n - 1, &k);
     if (p->n_branches == MAX_DEPTH)
       p->unclear = true;
     else
@@ -376,7 +403,7 @@ branch_word (struct parser *p, char **w, size_t n)
   if (!strcmp (w[0], "fi"))
     p->n_branches--;
   else if (!strcmp (w[0], "elif") || !strcmp (w[0], "else")) {
-    enum truth t = w[0][2] == 's' ? YES : condition (w + 1, n - 1, p->env);
+    enum truth t = w[0][2] == 's' ? YES : condition (w + 1, n - 1, &k);
     b->now = b->taken == YES ? NO : b->taken == MAYBE && t != NO ? MAYBE : t;
     if (b->now == YES || (b->now == MAYBE && b->taken == NO))
       b->taken = b->now;
