@@ -260,14 +260,27 @@ ifcfg_file (const struct vfs *v unused_arg, const char *path, char *text,
 
 /* --- ini files: networkd and NetworkManager -------------------------- */
 
-/* The value of KEY in [SECTION] of TEXT, to be freed; NULL: not set.  The
- * last one counts. */
+/* VALUE (which it takes) behind what FOUND lists; an empty one begins anew.
+ */
 static char *
-ini_value (const char *text, const char *section, const char *key)
+add_to_list (char *found, char *value)
+{
+  CLEANUP_FREE char *before = found, *after = value;
+  char *both;
+
+  if (!before || !after || !*after)
+    return steal_ptr (&after);
+  return asprintf (&both, "%s %s", before, after) == -1 ? NULL : both;
+}
+
+/* The value of KEY in [SECTION] of TEXT, to be freed; NULL: not set.  The
+ * last one counts, or with LIST all do. */
+static char *
+ini_values (const char *text, const char *section, const char *key, bool list)
 {
   size_t section_len = strlen (section), key_len = strlen (key), len;
   bool inside = false;
-  char *found = NULL;
+  char *found = NULL, *value;
 
   for (const char *p = text; *p; p += len + (p[len] == '\n')) {
     const char *s = p + strspn (p, " \t"), *end;
@@ -286,10 +299,20 @@ ini_value (const char *text, const char *section, const char *key)
     s += strspn (s, " \t");
     while (end > s && isspace ((unsigned char) end[-1]))
       end--;
-    free (found);
-    found = strndup (s, end > s ? (size_t) (end - s) : 0);
+    value = strndup (s, end > s ? (size_t) (end - s) : 0);
+    if (!list) {
+      free (found);
+      found = NULL;
+    }
+    found = add_to_list (found, value);
   }
   return found;
+}
+
+static char *
+ini_value (const char *text, const char *section, const char *key)
+{
+  return ini_values (text, section, key, false);
 }
 
 /* systemd.network(5). */
@@ -297,7 +320,7 @@ static int
 networkd_file (const struct vfs *v unused_arg, const char *path, char *text,
                struct card_vec *to, struct err *e)
 {
-  CLEANUP_FREE char *name = ini_value (text, "Match", "Name"),
+  CLEANUP_FREE char *name = ini_values (text, "Match", "Name", true),
                     *type = ini_value (text, "Match", "Type"),
                     *mac = ini_value (text, "Match", "MACAddress"),
                     *dhcp = ini_value (text, "Network", "DHCP"),
