@@ -252,6 +252,27 @@ is_pair (const struct logical *l, const char *name)
          !strcmp (name + len + 1, l->lv);
 }
 
+/* What follows ID, without its hyphens, at P; or NULL. */
+static const char *
+behind_id (const char *p, const char *id)
+{
+  for (; *id; id++)
+    if (*id != '-' && *p++ != *id)
+      return NULL;
+  return p;
+}
+
+/* dm-uuid-LVM-, the group's and the volume's: so writes curtin. */
+static bool
+is_dm_uuid (const struct logical *l, const char *name)
+{
+  if (!*l->vg_uuid || !*l->uuid)
+    return false;
+  name = behind_id (name, l->vg_uuid);
+  name = name ? behind_id (name, l->uuid) : NULL;
+  return name && !*name;
+}
+
 static bool
 is_lv (const struct logical *l, const char *path)
 {
@@ -259,6 +280,8 @@ is_lv (const struct logical *l, const char *path)
 
   if (!l->lv)
     return false;
+  if ((name = behind (path, "/dev/disk/by-id/dm-uuid-LVM-")))
+    return is_dm_uuid (l, name);
   if ((name = behind (path, "/dev/mapper/")) ||
       (name = behind (path, "/dev/disk/by-id/dm-name-")))
     return !strcmp (name, l->name);

@@ -27,12 +27,13 @@ struct member {
 
 /* A logical volume, or an array. */
 struct logical {
-  char *name;    /* as in /dev/mapper: "vg-lv"; "md-NAME" */
-  char *vg, *lv; /* LVM: as in the metadata; an array: NULL */
-  char *array;   /* an array: its name without the host, or NULL */
-  char uuid[40]; /* of an array: as mdadm prints it; of a logical volume */
-  int minor;     /* of an array: the N of /dev/mdN, or -1 */
-  uint64_t size; /* bytes */
+  char *name;       /* as in /dev/mapper: "vg-lv"; "md-NAME" */
+  char *vg, *lv;    /* LVM: as in the metadata; an array: NULL */
+  char *array;      /* an array: its name without the host, or NULL */
+  char uuid[40];    /* of an array: as mdadm prints it; of a logical volume */
+  char vg_uuid[40]; /* LVM: of the volume group; else "" */
+  int minor;        /* of an array: the N of /dev/mdN, or -1 */
+  uint64_t size;    /* bytes */
   struct buf segments; /* a line each: start length type stripe place... */
   struct block *block; /* reads fail where the volume cannot be read */
   bool incomplete;     /* a place of it is missing: reads fail there */

@@ -225,6 +225,7 @@ name_logical (struct assembler *a, const struct vg *vg,
 
   l->minor = -1;
   snprintf (l->uuid, sizeof l->uuid, "%s", id ? id->string : "");
+  snprintf (l->vg_uuid, sizeof l->vg_uuid, "%s", vg->id);
   l->vg = strdup (vg->name);
   l->lv = strdup (lv->name);
   if (!name || !l->vg || !l->lv)
