@@ -274,6 +274,101 @@ static const struct loader {
   { "lilo", "/etc/lilo.conf", parse_lilo, NULL, NULL },
 };
 
+/* --- what SYSLINUX includes ------------------------------------------- */
+
+/* Files that one configuration includes, and those in them, at the most. */
+#define MAX_INCLUDED 32
+
+struct included {
+  const struct vfs *v;
+  const char *base;
+  unsigned n;
+  struct buf text;
+};
+
+/* "include FILE", "MENU INCLUDE FILE": *RET, to be freed, is the file, or
+ * NULL. */
+static int
+included_file (const char *line, size_t len, char **ret, struct err *e)
+{
+  static const char key[] = "include";
+  const char *p = line + strspn (line, " \t"), *end = line + len;
+
+  *ret = NULL;
+  if (!strncasecmp (p, "menu", 4) && p[4] && strchr (" \t", p[4]))
+    p += 4 + strspn (p + 4, " \t");
+  if (strncasecmp (p, key, strlen (key)) != 0)
+    return 0;
+  p += strlen (key);
+  if (p >= end || !strchr (" \t", *p))
+    return 0;
+  p += strspn (p, " \t");
+  *ret = strndup (p, MIN (strcspn (p, " \t\r\n"), (size_t) (end - p)));
+  return *ret ? 0 : err_set (e, ENOMEM, "out of memory");
+}
+
+static int add_with_included (struct included *in, const char *text,
+                              struct err *e);
+
+/* One that is not there is passed over. */
+static int
+add_file (struct included *in, const char *name, struct err *e)
+{
+  CLEANUP_FREE char *path = NULL;
+  CLEANUP_BUF struct buf text = { 0 };
+  int r;
+
+  if (!*name)
+    return 0;
+  if (++in->n > MAX_INCLUDED)
+    return err_set (e, EFBIG, "more than %d files are included",
+                    MAX_INCLUDED);
+  if (guest_path (in->v, in->base, name, &path, e) == -1)
+    return -1;
+  r = path ? guest_text (in->v, path, &text, e) : 0;
+  if (r == 1 && text.data)
+    r = add_with_included (in, text.data, e);
+  return r == -1 ? err_in (e, "%s", name) : 0;
+}
+
+/* Adds TEXT with the files that it includes in the places of their lines.
+ * That they include each other ends with their number. */
+static int
+add_with_included (struct included *in, const char *text, struct err *e)
+{
+  size_t len;
+
+  for (const char *p = text; *p; p += len) {
+    CLEANUP_FREE char *file = NULL;
+
+    len = strcspn (p, "\n");
+    len += p[len] == '\n';
+    if (included_file (p, len, &file, e) == -1 ||
+        (file && add_file (in, file, e) == -1))
+      return -1;
+    if (!file)
+      buf_add (&in->text, p, len);
+    else
+      buf_puts (&in->text, "\n");
+  }
+  return buf_check (&in->text, e);
+}
+
+static int
+include_all (const struct vfs *v, const char *base, struct buf *text,
+             struct err *e)
+{
+  struct included in = { .v = v, .base = base };
+  int r = add_with_included (&in, text->data, e);
+
+  if (r == 0) {
+    buf_free (text);
+    *text = in.text;
+  } else
+    buf_free (&in.text);
+  return r;
+}
+
 static int
 from_loader (struct boot *b, const struct vfs *v, const struct loader *l,
              struct err *e)
@@ -285,6 +380,8 @@ from_loader (struct boot *b, const struct vfs *v, const struct loader *l,
   if (r != 1 || !text.data)
     return MIN (r, 0);
   if ((l->saved && guest_text (v, l->saved, &saved, e) == -1) ||
+      (l->parse == parse_syslinux &&
+       include_all (v, l->base, &text, e) == -1) ||
       fact_set (&b->bootloader, e, "%s", l->name) == -1)
     return -1;
   fact_evidence (&b->bootloader, "%s: there", l->path);
