@@ -178,10 +178,9 @@ said (struct guest *g, const char *point, struct err *e)
   return 0;
 }
 
-/* What lies below POINT is not known: it must not look absent. */
-static int
-mount_blind (struct guest *g, const char *point, const char *why,
-             struct err *e)
+int
+guest_mount_blind (struct guest *g, const char *point, const char *why,
+                   struct err *e)
 {
   guest_note (g, point, why);
   if (vfs_mount_blind (&g->vfs, point, why, e) == 0)
@@ -207,7 +206,7 @@ mount_device (struct guest *g, const struct mount_line *m, struct err *e)
   if (!m->volume) {
     snprintf (why.msg, sizeof why.msg, "%.200s is not among the volumes read",
               m->device);
-    return mount_blind (g, m->point, why.msg, e);
+    return guest_mount_blind (g, m->point, why.msg, e);
   }
   fs = volume_readable (m->volume, e) ? volume_fs (m->volume, e) : NULL;
   if (fs && mounted_root (fs, m->options, &root, e) == 0) {
@@ -221,7 +220,22 @@ mount_device (struct guest *g, const struct mount_line *m, struct err *e)
     return said (g, m->point, e);
   why = *e;
   err_clear (e);
-  return mount_blind (g, m->point, why.msg, e);
+  return guest_mount_blind (g, m->point, why.msg, e);
+}
+
+int
+guest_mount (struct guest *g, const char *point, struct volume *volume,
+             struct err *e)
+{
+  char path[16], none[] = "";
+  const struct mount_line m = { .kind = MOUNT_DEVICE,
+                                .device = none,
+                                .point = path,
+                                .options = none,
+                                .volume = volume };
+
+  snprintf (path, sizeof path, "%s", point);
+  return mount_device (g, &m, e);
 }
 
 static int
@@ -238,7 +252,7 @@ mount_bind (struct guest *g, const struct mount_line *m, struct err *e)
     return said (g, m->point, e);
   why = *e;
   err_clear (e);
-  return mount_blind (g, m->point, why.msg, e);
+  return guest_mount_blind (g, m->point, why.msg, e);
 }
 
 static int
@@ -254,10 +268,10 @@ mount_line (struct guest *g, const struct mount_line *m, struct err *e)
       guest_note (g, m->point, "what it shows is not in the image's volumes");
       return 0;
     }
-    return mount_blind (g, m->point,
-                        "what the guest mounts there (the network, an"
-                        " overlay, an image in a file) is not read",
-                        e);
+    return guest_mount_blind (g, m->point,
+                              "what the guest mounts there (the network, an"
+                              " overlay, an image in a file) is not read",
+                              e);
   default:
     return 0;
   }
@@ -380,7 +394,8 @@ guest_compose (struct image *img, struct guest *g, struct err *e)
   if (read_lines (g, &n_fstab, e) == -1 || resolve (img, g, n_fstab, e) == -1)
     return -1;
   check_root_line (g);
-  if (mount_lines (g, e) == -1 || buf_check (&g->notes, e) == -1)
+  if (mount_lines (g, e) == -1 || guest_compose_coreos (img, g, e) == -1 ||
+      buf_check (&g->notes, e) == -1)
     return -1;
   return buf_check (&g->fstab, e);
 }

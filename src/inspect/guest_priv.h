@@ -41,6 +41,22 @@ int directory_at (struct fs *fs, const char *path, uint64_t *ret,
 int guest_compose (struct image *img, struct guest *g,
                    struct err *e) must_check nonnull (1, 2, 3);
 
+/* Mounts VOLUME, or if it cannot be looked into, something that is not known,
+ * on POINT; what lies below must not look absent. */
+int guest_mount (struct guest *g, const char *point, struct volume *volume,
+                 struct err *e) must_check nonnull (1, 2, 3, 4);
+int guest_mount_blind (struct guest *g, const char *point, const char *why,
+                       struct err *e) must_check nonnull (1, 2, 3, 4);
+
+/* --- coreos.c -------------------------------------------------------- */
+
+/* Mounts Container Linux's /usr and /boot, if G has neither and the disk has
+ * partitions for them. */
+int guest_compose_coreos (struct image *img, struct guest *g,
+                          struct err *e) must_check nonnull (1, 2, 3);
+
+/* --- compose.c ------------------------------------------------------- */
+
 /* Adds "fstab: POINT: WHY" to the notes. */
 void guest_note (struct guest *g, const char *point, const char *why)
     nonnull (1, 2, 3);

@@ -212,6 +212,33 @@ add_images (const struct vfs *v, struct kernel_vec *kernels,
   return 0;
 }
 
+/* Container Linux has two, for its two /usr, in a directory of the EFI system
+ * partition: it is the one that says the version of the modules. */
+static int
+add_coreos_images (const struct vfs *v, struct kernel_vec *kernels,
+                   struct err *e)
+{
+  static const char *const paths[] = { "/boot/coreos/vmlinuz-a",
+                                       "/boot/coreos/vmlinuz-b",
+                                       "/boot/flatcar/vmlinuz-a",
+                                       "/boot/flatcar/vmlinuz-b" };
+
+  for (size_t i = 0; i < ARRAY_SIZE (paths); i++) {
+    CLEANUP_FREE char *said = NULL;
+    struct kernel *k;
+    int r = vfs_exists (v, paths[i], e);
+
+    if (r == 1)
+      r = kernel_image_version (v, paths[i], &said, e);
+    if (r == -1)
+      return -1;
+    k = said ? find_version (kernels, said) : NULL;
+    if (k && !k->image && add_image (v, kernels, paths[i], said, e) == -1)
+      return -1;
+  }
+  return 0;
+}
+
 /* --- what belongs to each -------------------------------------------- */
 
 /* *RET: the first of FORMATS, with * = VERSION, that is there, or NULL. */
@@ -300,6 +327,8 @@ kernels_list (const struct vfs *v, struct boot *b, struct err *e)
 
   for (size_t i = 0; r == 0 && i < ARRAY_SIZE (prefixes); i++)
     r = add_images (v, &kernels, prefixes[i], e);
+  if (r == 0)
+    r = add_coreos_images (v, &kernels, e);
   b->kernels = kernels.items;
   b->n_kernels = kernels.len;
   for (size_t i = 0; r == 0 && i < b->n_kernels; i++)
