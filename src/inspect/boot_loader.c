@@ -326,9 +326,9 @@ add_file (struct included *in, const char *name, struct err *e)
   if (guest_path (in->v, in->base, name, &path, e) == -1)
     return -1;
   r = path ? guest_text (in->v, path, &text, e) : 0;
-  if (r == 1 && text.data)
-    r = add_with_included (in, text.data, e);
-  return r == -1 ? err_in (e, "%s", name) : 0;
+  if (r == -1)
+    return err_in (e, "%s", name);
+  return text.data ? add_with_included (in, text.data, e) : 0;
 }
 
 /* Adds TEXT with the files that it includes in the places of their lines.
