@@ -339,6 +339,35 @@ def make_cloud_init(tree, k):
         tree.put('/etc/cloud/cloud-init.disabled', '')
 
 
+def nash(modules):
+    """What mkinitrd writes as init."""
+    load = ''.join('echo "Loading %s.ko module"\ninsmod /lib/%s.ko \n' % (m, m)
+                   for m in modules)
+    return '''#!/bin/nash
+
+mount -t proc /proc /proc
+setquiet
+echo Mounting proc filesystem
+mount -t sysfs /sys /sys
+mount -o mode=0755 -t tmpfs /dev /dev
+mkdir /dev/pts
+mknod /dev/null c 1 3
+echo Setting up hotplug.
+hotplug
+echo Creating block device nodes.
+mkblkdevs
+''' + load + '''stabilized --hash --interval 1000 /proc/scsi/scsi
+mkblkdevs
+echo Scanning logical volumes
+lvm vgscan --ignorelockingfailure
+resume LABEL=SWAP
+mkrootdev -t ext3 -o defaults,ro /dev/root
+mount /sysroot
+setuproot
+switchroot
+'''
+
+
 def make_initramfs(top, k, lib):
     """What dracut, initramfs-tools, mkinitcpio or mkinitrd pack."""
     tree = Tree(top)
@@ -351,6 +380,9 @@ def make_initramfs(top, k, lib):
     if wants(k, 'flat'):  # mkinitrd of CentOS 5: all modules in /lib
         for m in have:
             tree.put('/lib/%s.ko' % m, 'module ' + m)
+        tree.put('/init', nash(modules_of(k, 'inserts')
+                               if 'inserts' in k else have), 0o755)
+        tree.link('/sbin/modprobe', '/bin/nash')
     else:
         put_modules(tree, base, have, builtin, k['ext'])
     work = top + '.cpio'
