@@ -20,6 +20,7 @@ struct boot_entry {
   bool conditional;  /* options are those of one of several branches */
   /* Of the Boot Loader Specification alone. */
   char *version, *machine_id, *sort_key;
+  bool unified; /* type 2: a unified kernel image */
 };
 void boot_entry_free (struct boot_entry *b);
 
