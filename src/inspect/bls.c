@@ -41,7 +41,7 @@ push (struct entry_vec *v, struct boot_entry *entry, struct err *e)
 
 static int
 read_entry (const struct vfs *v, const char *dir, const char *name,
-            const char *env, struct entry_vec *to, struct err *e)
+            const struct grub_vars *vars, struct entry_vec *to, struct err *e)
 {
   CLEANUP_FREE char *path = NULL, *id = NULL;
   CLEANUP_BUF struct buf text = { 0 };
@@ -58,21 +58,22 @@ read_entry (const struct vfs *v, const char *dir, const char *name,
   id = strndup (name, strlen (name) - strlen (".conf"));
   if (!id)
     return err_set (e, ENOMEM, "out of memory");
-  if (bls_entry (text.data, id, env, &entry, e) == -1)
+  if (bls_entry (text.data, id, vars, &entry, e) == -1)
     return -1;
   return push (to, &entry, e);
 }
 
 static int
-read_entries (const struct vfs *v, const char *dir, const char *env,
-              struct entry_vec *to, struct err *e)
+read_entries (const struct vfs *v, const char *dir,
+              const struct grub_vars *vars, struct entry_vec *to,
+              struct err *e)
 {
   CLEANUP_NAMES struct names files = { .prefix = "", .suffix = ".conf" };
 
   if (names_in (v, dir, &files, e) == -1)
     return -1;
   for (size_t i = 0; i < files.list.len; i++)
-    if (read_entry (v, dir, files.list.items[i], env, to, e) == -1)
+    if (read_entry (v, dir, files.list.items[i], vars, to, e) == -1)
       return -1;
   return 0;
 }
@@ -256,13 +257,13 @@ find_key (const struct entry_vec *v, const char *key)
 
 int
 bls_read_grub (struct boot *b, const struct vfs *v, const char *dir,
-               const char *key, const char *env, struct err *e)
+               const char *key, const struct grub_vars *vars, struct err *e)
 {
   CLEANUP_ENTRIES struct entry_vec entries = { 0 };
   const struct boot_entry *entry;
   char config[512];
 
-  if (read_entries (v, dir, env, &entries, e) == -1)
+  if (read_entries (v, dir, vars, &entries, e) == -1)
     return -1;
   if (entries.len == 0)
     return 0;

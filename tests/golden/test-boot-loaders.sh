@@ -107,11 +107,11 @@ printf 'DEFAULT lts\nLABEL lts\nLINUX vmlinuz-lts\nINITRD initramfs-lts\nAPPEND 
 END
 
 guest bls-newest os/bootloader=grub2 os/default_kernel=$w has_virtio=no << 'END'
-two_kernels; bls_entries; printf 'set default="${saved_entry}"\nblscfg\n' > "$r/boot/grub2/grub.cfg"
+two_kernels; bls_entries; printf 'load_env\nset default="${saved_entry}"\nblscfg\n' > "$r/boot/grub2/grub.cfg"
 END
 
 guest bls-saved os/bootloader=grub2 os/default_kernel=$v has_virtio=yes << 'END'
-two_kernels; bls_entries; printf 'set default="${saved_entry}"\nblscfg\n' > "$r/boot/grub2/grub.cfg"
+two_kernels; bls_entries; printf 'load_env\nset default="${saved_entry}"\nblscfg\n' > "$r/boot/grub2/grub.cfg"
 printf '# GRUB Environment Block\nsaved_entry=id-%s\n' "$v" > "$r/boot/grub2/grubenv"
 END
 
