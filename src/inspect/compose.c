@@ -380,7 +380,8 @@ guest_compose (struct image *img, struct guest *g, struct err *e)
   if (read_lines (g, &n_fstab, e) == -1 || resolve (img, g, n_fstab, e) == -1)
     return -1;
   check_root_line (g);
-  if (mount_lines (g, e) == -1 || buf_check (&g->notes, e) == -1)
+  if (mount_lines (g, e) == -1 || ostree_compose (img, g, e) == -1 ||
+      buf_check (&g->notes, e) == -1)
     return -1;
   return buf_check (&g->fstab, e);
 }

@@ -61,6 +61,10 @@ grub_set (struct grub_vars *v, const char *name, const char *value,
 
   if (when == NO)
     return;
+  /* Set on a condition, it leads to another copy of the same directory
+   * (Fedora CoreOS, for a mirrored /boot). */
+  if (when == MAYBE && !strcmp (name, "prefix"))
+    return;
   var = find_or_add (v, name, &fresh);
   if (!var)
     return;

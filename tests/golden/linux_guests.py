@@ -433,7 +433,7 @@ def make_tree(top, k, parts):
                 if text.startswith('-> '):
                     tree.link(path, text[3:].strip())
                 else:
-                    tree.put(path, expand(text, k))
+                    tree.put(expand(path, k), expand(text, k))
     make_init(tree, k, lib)
     for name in ('bash', 'ls'):
         if not os.path.lexists(tree.path('/bin/' + name)):
@@ -466,17 +466,50 @@ def make_tree(top, k, parts):
 
 
 def deploy(top, k):
-    """The system becomes ostree's deployments; /boot stays outside."""
+    """The system becomes ostree's deployments, whose kernels are on /boot;
+    the entry of number `boots` is the first."""
     os.rename(top, top + '-system')
-    tree = Tree(top)
-    shutil.move(top + '-system/boot', tree.path('/boot'))
-    os.mkdir(top + '-system/boot')
-    for n in range(int(k['ostree'])):
-        commit = '%064x.%d' % (0xf00d + n, 0)
-        path = '/ostree/deploy/fedora-coreos/deploy/' + commit
-        shutil.copytree(top + '-system', tree.path(path), symlinks=True)
+    tree, n = Tree(top), int(k['ostree'])
+    system, name = top + '-system', k.get('osname', 'fedora-coreos')
+    inner = k.get('top', '')
+    boot = (inner if k['disk'] == 'mbr' else '') + '/boot'
+    shutil.move(system + '/boot', tree.path(boot))
+    for directory in ('boot', 'var', 'sysroot'):
+        shutil.rmtree(os.path.join(system, directory), ignore_errors=True)
+        os.mkdir(os.path.join(system, directory))
+    os.symlink('sysroot/ostree', system + '/ostree')
+    tree.link(boot + '/boot', '.')
+    tree.link(boot + '/loader', 'loader.1')
+    tree.link(inner + '/ostree/boot.1', 'boot.1.1')
+    for i in range(n):
+        commit, checksum = '%064x.0' % (0xf00d + i), '%064x' % (0xb007 + i)
+        path = '%s/ostree/deploy/%s/deploy/%s' % (inner, name, commit)
+        shutil.copytree(system, tree.path(path), symlinks=True)
         tree.put(path + '.origin', '[origin]\n')
-    tree.mkdir('/ostree/deploy/fedora-coreos/var')
+        tree.put(path + '/etc/hostname', '%s-%d\n' % (k['name'], i))
+        tree.link('%s/ostree/boot.1.1/%s/%s/0' % (inner, name, checksum),
+                  '../../../deploy/%s/deploy/%s' % (name, commit))
+        kernels = '/ostree/%s-%s' % (name, checksum)
+        # Only the one that starts can have virtio in its initramfs.
+        starts = i == int(k.get('boots', n - 1))
+        for key, to in (('image', 'vmlinuz-$V'), ('initrd', 'initramfs-$V.img')):
+            data = open(system + k[key].replace('$V', k['v']), 'rb').read()
+            tree.put(boot + kernels + '/' + to.replace('$V', k['v']),
+                     data if starts or key == 'image' else
+                     cpio(Tree(top + '-empty-%d' % i).top))
+        tree.put('%s/loader.1/entries/ostree-%d%s.conf' % (
+            boot, n + 1 if starts else i + 1, k.get('suffix', '')),
+            'title Fedora (ostree:%d)\nversion %d\noptions %s'
+            'ostree=/ostree/boot.1/%s/%s/0 %s\n'
+            'linux %s%s/vmlinuz-%s\ninitrd %s%s/initramfs-%s.img\n' % (
+                i, i + 1, expand(k.get('options', '').replace('+', ' '), k),
+                name, checksum, expand('root=UUID=$UUID rw', k),
+                k.get('prefix', ''), kernels, k['v'], k.get('prefix', ''),
+                kernels, k['v']))
+    if 'firstboot' in k:
+        tree.put(boot + '/ignition.firstboot', k['firstboot'].replace(
+            '+', ' ') + '\n' if k['firstboot'] != 'yes' else '')
+    tree.put('%s/ostree/deploy/%s/var/lib/fact' % (inner, name), 'shared\n')
     return tree
 
 
@@ -506,13 +539,14 @@ def xfs_prototype(top):
     return '\n'.join(out + ['$', '$']) + '\n'
 
 
-def filesystem(kind, top, image, size, uuid):
+def filesystem(kind, top, image, size, uuid, label=''):
     with open(image, 'wb') as f:
         f.truncate(size)
     if kind.startswith('ext'):
         old = ['-O', '^has_journal,^resize_inode']
         run('mke2fs', '-q', '-F', '-t', kind, '-b', '1024', '-I', '256',
-            '-N', '512', *old, '-m', '0', '-U', uuid, '-d', top, image)
+            '-N', '512', *old, '-m', '0', '-U', uuid, '-L', label, '-d', top,
+            image)
     elif kind == 'xfs':
         with open(image + '.proto', 'w') as f:
             f.write(xfs_prototype(top))
@@ -619,7 +653,7 @@ def make_disk(tmp, tree, k):
         os.makedirs(os.path.join(tree.top, 'boot', 'efi'))
         filesystem('xfs' if k.get('bootfs') == 'xfs' else 'ext4', moved, boot,
                    300 * MIB if k.get('bootfs') == 'xfs' else 4 * MIB,
-                   BOOT_UUID)
+                   BOOT_UUID, 'boot' if 'ostree' in k else '')
         partitions.append((boot, '83', 'L'))
     filesystem(k['fs'], tree.top, root, size, UUID)
     if k['disk'] == 'lvm':
