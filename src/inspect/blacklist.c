@@ -146,7 +146,13 @@ blacklist_words (const struct blacklist_place *p, const char *module,
 struct rules {
   const struct blacklist_module *module;
   struct blacklist *found;
-  bool installed; /* an install line was met: the first one counts */
+  bool installed;    /* an install line was met: the first one counts */
+  char install[160]; /* that line, if it may not load the module */
+  bool install_known;
+  bool softdep;      /* kmod then loads the module whatever install says */
+  char alias[160];   /* the last that leads to another module, or to none */
+  bool alias_known;  /* all of them lead to none, for all devices */
+  bool alias_itself; /* one leads to it after all */
 };
 
 /* Does COMMAND, which is run by the shell, load MODULE?  1, 0, or -1: cannot
@@ -193,11 +199,14 @@ install_line (struct rules *r, const char *pattern, const char *command,
     return;
   r->installed = true;
   loads = command_loads (command, r->module->name);
-  if (loads != 1)
-    found_line (r, line, loads == 0);
+  if (loads == 1)
+    return;
+  r->install_known = loads == 0;
+  snprintf (r->install, sizeof r->install, "%.150s", line);
 }
 
-/* "alias MODALIAS NAME" comes before what the module says of itself. */
+/* "alias MODALIAS NAME" comes before what the module says of itself; all that
+ * match are loaded. */
 static void
 alias_line (struct rules *r, const char *pattern, const char *target,
             const char *line)
@@ -212,8 +221,15 @@ alias_line (struct rules *r, const char *pattern, const char *target,
     n++;
     matching += fnmatch (pattern, alias, 0) == 0;
   }
-  if (matching && strcmp (target, r->module->name) != 0)
-    found_line (r, line, matching == n && !strcmp (target, "off"));
+  if (!matching)
+    return;
+  if (!strcmp (target, r->module->name)) {
+    r->alias_itself = r->alias_itself || matching == n;
+    return;
+  }
+  r->alias_known = (!r->alias[0] || r->alias_known) && matching == n &&
+                   !strcmp (target, "off");
+  snprintf (r->alias, sizeof r->alias, "%.150s", line);
 }
 
 static int
@@ -237,6 +253,8 @@ modprobe_line (void *arg, char *line)
   if (!strcmp (w[0], "install"))
     install_line (
         r, w[1], whole + MIN ((size_t) (w[2] - line), strlen (whole)), whole);
+  if (!strcmp (w[0], "softdep") && !strcmp (w[1], r->module->name))
+    r->softdep = true;
   if (!strcmp (w[0], "alias")) {
     with_underscores (w[2]);
     alias_line (r, w[1], w[2], whole);
@@ -264,7 +282,7 @@ blacklist_find (const struct blacklist_place *p,
                 struct err *e)
 {
   CLEANUP_FREE char *text = strdup (p->modprobe);
-  struct rules rules = { m, b, false };
+  struct rules rules = { .module = m, .found = b };
 
   *b = (struct blacklist){ 0 };
   if (!text)
@@ -272,6 +290,11 @@ blacklist_find (const struct blacklist_place *p,
   if (!p->inserted) {
     join_lines (text);
     each_line (text, modprobe_line, &rules);
+    if (rules.install[0])
+      found_line (&rules, rules.install,
+                  rules.install_known && !rules.softdep);
+    if (rules.alias[0] && !rules.alias_itself)
+      found_line (&rules, rules.alias, rules.alias_known);
     if (m->modaliases)
       blacklist_words (p, m->name, b);
   }

@@ -203,6 +203,16 @@ printf 'install virtio_blk modprobe -i virtio-blk\ninstall virtio_blk false\n' \
   > "$i/etc/modprobe.d/no.conf"
 END
 
+# kmod then loads the module itself.
+guest install-with-softdep has_virtio=unknown << 'END'
+printf 'install virtio_blk /bin/true\nsoftdep virtio_blk pre: virtio_pci\n' > "$i/etc/modprobe.d/no.conf"
+END
+
+guest alias-besides has_virtio=yes << 'END'
+printf 'alias virtio:d*v* other\nalias virtio:d00000002v* virtio-blk\nalias virtio:d00000001v* virtio_net\n' \
+  > "$i/etc/modprobe.d/no.conf"
+END
+
 guest continued-line has_virtio=no << 'END'
 printf 'blacklist \\\nvirtio-blk\n' > "$i/etc/modprobe.d/no.conf"
 END
