@@ -13,6 +13,18 @@
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 
+/* Paths that end with "a" are there, and hold the environment block. */
+static int
+read_file (void *arg, const char *path, struct buf *ret, struct err *e)
+{
+  size_t len = strlen (path);
+
+  if (!arg || !len || path[len - 1] != 'a')
+    return len && path[len - 1] == 'b' ? 2 : 0;
+  buf_puts (ret, arg);
+  return buf_check (ret, e) == -1 ? -1 : 1;
+}
+
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
@@ -24,14 +36,17 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
                  : NULL;
   struct boot_entry b = { 0 };
   struct err e = { 0 };
+  const struct grub_files files = { read_file, env };
+  struct grub_vars vars = { .env = env, .files = &files };
   bool is_bls = false;
 
   if (!text || !bls)
     return 0;
-  if (grub_default (text, env, &b, &is_bls, &e) == 1 && !b.linux_path)
+  if (grub_default (text, &vars, &b, &is_bls, &e) == 1 && !b.linux_path)
     abort ();
   boot_entry_free (&b);
-  if (bls_entry (bls, "id", env, &b, &e) == 0)
+  if (bls_entry (bls, "id", &vars, &b, &e) == 0)
     boot_entry_free (&b);
+  grub_vars_free (&vars);
   return 0;
 }

@@ -12,6 +12,7 @@
 #include "inspect/boot_priv.h"
 #include "inspect/loaders.h"
 #include "inspect/pe.h"
+#include "inspect/versions.h"
 
 /* Texts in a unified kernel image. */
 #define SECTION_MAX ((size_t) 64 << 10)
@@ -40,7 +41,7 @@ push (struct entry_vec *v, struct boot_entry *entry, struct err *e)
 
 static int
 read_entry (const struct vfs *v, const char *dir, const char *name,
-            const char *env, struct entry_vec *to, struct err *e)
+            const struct grub_vars *vars, struct entry_vec *to, struct err *e)
 {
   CLEANUP_FREE char *path = NULL, *id = NULL;
   CLEANUP_BUF struct buf text = { 0 };
@@ -57,33 +58,48 @@ read_entry (const struct vfs *v, const char *dir, const char *name,
   id = strndup (name, strlen (name) - strlen (".conf"));
   if (!id)
     return err_set (e, ENOMEM, "out of memory");
-  if (bls_entry (text.data, id, env, &entry, e) == -1)
+  if (bls_entry (text.data, id, vars, &entry, e) == -1)
     return -1;
   return push (to, &entry, e);
 }
 
 static int
-read_entries (const struct vfs *v, const char *dir, const char *env,
-              struct entry_vec *to, struct err *e)
+read_entries (const struct vfs *v, const char *dir,
+              const struct grub_vars *vars, struct entry_vec *to,
+              struct err *e)
 {
   CLEANUP_NAMES struct names files = { .prefix = "", .suffix = ".conf" };
 
   if (names_in (v, dir, &files, e) == -1)
     return -1;
   for (size_t i = 0; i < files.list.len; i++)
-    if (read_entry (v, dir, files.list.items[i], env, to, e) == -1)
+    if (read_entry (v, dir, files.list.items[i], vars, to, e) == -1)
       return -1;
   return 0;
 }
 
 /* --- type 2 ---------------------------------------------------------- */
 
+/* The value of the first of KEYS that os-release has, to be freed. */
+static char *
+first_value (const char *osrel, const char *const *keys, size_t n)
+{
+  char *value = NULL;
+
+  for (size_t i = 0; !value && i < n; i++)
+    value = shell_value (osrel ? osrel : "", keys[i]);
+  return value;
+}
+
 /* 1: the program at PATH is a unified kernel image, and *RET its entry. */
 static int
 read_uki (const struct vfs *v, const char *path, const char *id,
           struct boot_entry *ret, struct err *e)
 {
-  CLEANUP_FREE char *osrel = NULL, *uname = NULL;
+  static const char *const sort_keys[] = { "IMAGE_ID", "ID" };
+  static const char *const versions[] = { "IMAGE_VERSION", "VERSION",
+                                          "VERSION_ID", "BUILD_ID" };
+  CLEANUP_FREE char *osrel = NULL;
   struct boot_entry b = { 0 };
   struct pe_section s;
   struct pe_file f;
@@ -94,7 +110,6 @@ read_uki (const struct vfs *v, const char *path, const char *id,
   if (r != 1)
     return r;
   if (pe_section_text (&f, ".osrel", SECTION_MAX, &osrel, e) == -1 ||
-      pe_section_text (&f, ".uname", SECTION_MAX, &uname, e) == -1 ||
       pe_section_text (&f, ".cmdline", SECTION_MAX, &b.options, e) == -1) {
     boot_entry_free (&b);
     return -1;
@@ -103,10 +118,9 @@ read_uki (const struct vfs *v, const char *path, const char *id,
   b.linux_path = strdup (path);
   b.initrd_path = strdup (path);
   b.title = shell_value (osrel ? osrel : "", "PRETTY_NAME");
-  b.sort_key = shell_value (osrel ? osrel : "", "IMAGE_ID");
-  if (!b.sort_key)
-    b.sort_key = shell_value (osrel ? osrel : "", "ID");
-  b.version = steal_ptr (&uname);
+  b.sort_key = first_value (osrel, sort_keys, ARRAY_SIZE (sort_keys));
+  b.version = first_value (osrel, versions, ARRAY_SIZE (versions));
+  b.unified = true;
   if (b.options)
     b.options[strcspn (b.options, "\n")] = '\0';
   if (!b.id || !b.linux_path || !b.initrd_path) {
@@ -149,10 +163,10 @@ read_ukis (const struct vfs *v, const char *esp, struct entry_vec *to,
 /* --- order ----------------------------------------------------------- */
 
 static int
-newest_id_first (const void *a, const void *b)
+grub_order (const void *a, const void *b)
 {
-  return version_compare (((const struct boot_entry *) b)->id,
-                          ((const struct boot_entry *) a)->id);
+  return grub_entry_compare (((const struct boot_entry *) b)->id,
+                             ((const struct boot_entry *) a)->id);
 }
 
 static int
@@ -161,14 +175,50 @@ compare_texts (const char *a, const char *b)
   return strcmp (a ? a : "", b ? b : "");
 }
 
-/* systemd-boot(7): with a sort key before those without; then by sort key,
- * machine, and the newest version first. */
+/* systemd-boot's ids are names of files, in small letters. */
+static void
+file_id (const struct boot_entry *b, char *to, size_t size)
+{
+  snprintf (to, size, "%s%s", b->id, b->unified ? "" : ".conf");
+  for (; *to; to++)
+    *to = (char) tolower ((unsigned char) *to);
+}
+
+static int
+newest_file_first (const struct boot_entry *a, const struct boot_entry *b)
+{
+  char x[512], y[512];
+
+  file_id (a, x, sizeof x);
+  file_id (b, y, sizeof y);
+  return systemd_version_compare (y, x);
+}
+
+/* Boot counting, NAME+LEFT-DONE.conf: no more tries are left. */
+static bool
+has_failed (const struct boot_entry *b)
+{
+  const char *plus = strrchr (b->id, '+');
+  size_t digits = plus ? strspn (plus + 1, "0123456789") : 0;
+  const char *rest = digits ? plus + 1 + digits : "";
+
+  if (*rest == '-')
+    rest += 1 + strspn (rest + 1, "0123456789");
+  return digits && strspn (plus + 1, "0") == digits &&
+         (!*rest || (b->unified && !strcasecmp (rest, ".efi")));
+}
+
+/* systemd-boot(7): those that have failed are the last; with a sort key
+ * before those without; then by sort key, machine, and the newest version
+ * first. */
 static int
 systemd_order (const void *p, const void *q)
 {
   const struct boot_entry *a = p, *b = q;
   int r;
 
+  if (has_failed (a) != has_failed (b))
+    return has_failed (a) ? 1 : -1;
   if (!a->sort_key != !b->sort_key)
     return a->sort_key ? -1 : 1;
   if (a->sort_key) {
@@ -176,12 +226,12 @@ systemd_order (const void *p, const void *q)
     if (r == 0)
       r = compare_texts (a->machine_id, b->machine_id);
     if (r == 0)
-      r = version_compare (b->version ? b->version : "",
-                           a->version ? a->version : "");
+      r = systemd_version_compare (b->version ? b->version : "",
+                                   a->version ? a->version : "");
     if (r != 0)
       return r;
   }
-  return newest_id_first (p, q);
+  return newest_file_first (a, b);
 }
 
 /* --- GRUB ------------------------------------------------------------ */
@@ -207,17 +257,17 @@ find_key (const struct entry_vec *v, const char *key)
 
 int
 bls_read_grub (struct boot *b, const struct vfs *v, const char *dir,
-               const char *key, const char *env, struct err *e)
+               const char *key, const struct grub_vars *vars, struct err *e)
 {
   CLEANUP_ENTRIES struct entry_vec entries = { 0 };
   const struct boot_entry *entry;
   char config[512];
 
-  if (read_entries (v, dir, env, &entries, e) == -1)
+  if (read_entries (v, dir, vars, &entries, e) == -1)
     return -1;
   if (entries.len == 0)
     return 0;
-  qsort (entries.items, entries.len, sizeof *entries.items, newest_id_first);
+  qsort (entries.items, entries.len, sizeof *entries.items, grub_order);
   entry = find_key (&entries, key);
   snprintf (config, sizeof config, "%s/%s.conf", dir, entry->id);
   return boot_use_entry (b, v, NULL, entry, config, e);
@@ -233,7 +283,7 @@ find_pattern (const struct entry_vec *v, const char *pattern)
   char id[512];
 
   for (size_t i = 0; pattern && i < v->len; i++) {
-    snprintf (id, sizeof id, "%s.conf", v->items[i].id);
+    file_id (&v->items[i], id, sizeof id);
     if (fnmatch (pattern, id, FNM_CASEFOLD) == 0 ||
         fnmatch (pattern, v->items[i].id, FNM_CASEFOLD) == 0)
       return &v->items[i];

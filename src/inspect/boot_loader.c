@@ -166,28 +166,86 @@ boot_use_entry (struct boot *b, const struct vfs *v, const char *base,
 
 /* --- GRUB 2 ---------------------------------------------------------- */
 
-/* 1: settled; 0: it has no default entry, as the stub on an ESP. */
+/* What a configuration names by paths of GRUB's. */
+struct config_files {
+  const struct vfs *v;
+  const char *dir; /* of the configuration */
+};
+
 static int
-from_grub_cfg (struct boot *b, const struct vfs *v, const char *cfg_path,
-               const char *env_path, struct err *e)
+read_candidate (const struct vfs *v, const char *prefix, const char *path,
+                struct buf *ret, struct err *e)
 {
-  CLEANUP_BUF struct buf cfg = { 0 }, env = { 0 };
+  CLEANUP_FREE char *whole = NULL;
+  int r;
+
+  if (asprintf (&whole, "%s%s", prefix, path) == -1) {
+    whole = NULL;
+    return err_set (e, ENOMEM, "out of memory");
+  }
+  r = guest_text (v, whole, ret, e);
+  if (r != -1 || err_is_transient (e))
+    return r;
+  err_clear (e); /* it is there, but not to be read */
+  return 2;
+}
+
+/* "/x" is on the filesystem of /boot, or on root's. */
+static int
+read_config_file (void *arg, const char *path, struct buf *ret, struct err *e)
+{
+  static const char beside[] = "(config)/";
+  const struct config_files *c = arg;
+  int r;
+
+  if (!strncmp (path, beside, strlen (beside)))
+    return read_candidate (c->v, c->dir, path + strlen (beside) - 1, ret, e);
+  if (*path != '/')
+    return 2;
+  r = read_candidate (c->v, "/boot", path, ret, e);
+  return r ? r : read_candidate (c->v, "", path, ret, e);
+}
+
+static int
+use_grub_cfg (struct boot *b, const struct vfs *v, const char *cfg_path,
+              char *text, struct grub_vars *vars, struct err *e)
+{
   struct boot_entry entry = { 0 };
   bool bls = false;
-  int r = guest_text (v, cfg_path, &cfg, e);
+  int r = grub_default (text, vars, &entry, &bls, e);
 
+  if (bls && r >= 0)
+    r = bls_read_grub (b, v, "/boot/loader/entries", entry.id, vars, e);
+  else if (r == 1)
+    r = boot_use_entry (b, v, NULL, &entry, cfg_path, e);
+  boot_entry_free (&entry);
+  return r;
+}
+
+/* 1: settled; 0: it has no default entry, as the stub on an ESP. */
+static int
+from_grub_cfg (struct boot *b, const struct vfs *v, const char *dir,
+               struct err *e)
+{
+  struct config_files paths = { v, dir };
+  const struct grub_files files = { read_config_file, &paths };
+  CLEANUP_BUF struct buf cfg = { 0 }, env = { 0 };
+  struct grub_vars vars = { .files = &files };
+  char cfg_path[512], env_path[512];
+  int r;
+
+  snprintf (cfg_path, sizeof cfg_path, "%s/grub.cfg", dir);
+  snprintf (env_path, sizeof env_path, "%s/grubenv", dir);
+  r = guest_text (v, cfg_path, &cfg, e);
   if (r != 1 || !cfg.data)
     return MIN (r, 0);
   if (guest_text (v, env_path, &env, e) == -1 ||
       fact_set (&b->bootloader, e, "grub2") == -1)
     return -1;
   fact_evidence (&b->bootloader, "%s: there", cfg_path);
-  r = grub_default (cfg.data, env.data, &entry, &bls, e);
-  if (bls && r >= 0)
-    r = bls_read_grub (b, v, "/boot/loader/entries", entry.id, env.data, e);
-  else if (r == 1)
-    r = boot_use_entry (b, v, NULL, &entry, cfg_path, e);
-  boot_entry_free (&entry);
+  vars.env = env.data;
+  r = use_grub_cfg (b, v, cfg_path, cfg.data, &vars, e);
+  grub_vars_free (&vars);
   return r;
 }
 
@@ -201,13 +259,10 @@ from_grub_on_esp (struct boot *b, const struct vfs *v, struct err *e)
   if (names_in (v, "/boot/efi/EFI", &dirs, e) == -1)
     return -1;
   for (size_t i = 0; r == 0 && i < dirs.list.len; i++) {
-    CLEANUP_FREE char *cfg = NULL, *env = NULL;
-    const char *dir = dirs.list.items[i];
+    char dir[320];
 
-    if (asprintf (&cfg, "/boot/efi/EFI/%s/grub.cfg", dir) == -1 ||
-        asprintf (&env, "/boot/efi/EFI/%s/grubenv", dir) == -1)
-      return err_set (e, ENOMEM, "out of memory");
-    r = from_grub_cfg (b, v, cfg, env, e);
+    snprintf (dir, sizeof dir, "/boot/efi/EFI/%s", dirs.list.items[i]);
+    r = from_grub_cfg (b, v, dir, e);
   }
   return r;
 }
@@ -215,12 +270,10 @@ from_grub_on_esp (struct boot *b, const struct vfs *v, struct err *e)
 static int
 from_grub2 (struct boot *b, const struct vfs *v, struct err *e)
 {
-  int r =
-      from_grub_cfg (b, v, "/boot/grub/grub.cfg", "/boot/grub/grubenv", e);
+  int r = from_grub_cfg (b, v, "/boot/grub", e);
 
   if (r == 0)
-    r = from_grub_cfg (b, v, "/boot/grub2/grub.cfg", "/boot/grub2/grubenv",
-                       e);
+    r = from_grub_cfg (b, v, "/boot/grub2", e);
   return r ? r : from_grub_on_esp (b, v, e);
 }
 

@@ -48,10 +48,10 @@ int boot_esp_firmware (struct image *img, struct boot *b,
 
 /* The Boot Loader Specification's entries in the directory DIR, as GRUB's
  * blscfg orders them: the default is KEY (an id, a title or a number; NULL:
- * the first).  ENV is GRUB's environment block, or NULL.  Returns as
+ * the first).  VARS are GRUB's variables, or NULL.  Returns as
  * boot_use_entry. */
 int bls_read_grub (struct boot *b, const struct vfs *v, const char *dir,
-                   const char *key, const char *env,
+                   const char *key, const struct grub_vars *vars,
                    struct err *e) must_check;
 
 /* systemd-boot's, if its loader.conf or its entries are on what is mounted on

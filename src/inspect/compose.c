@@ -395,7 +395,7 @@ guest_compose (struct image *img, struct guest *g, struct err *e)
     return -1;
   check_root_line (g);
   if (mount_lines (g, e) == -1 || guest_compose_coreos (img, g, e) == -1 ||
-      buf_check (&g->notes, e) == -1)
+      ostree_compose (img, g, e) == -1 || buf_check (&g->notes, e) == -1)
     return -1;
   return buf_check (&g->fstab, e);
 }

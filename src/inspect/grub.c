@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/vec.h"
 #include "inspect/image_priv.h"
 
@@ -55,8 +56,10 @@ take_quoted (struct lexer *s, char quote)
       s->from++;
       if (*s->from == '\n')
         continue;
+      *s->to++ = *s->from == '$' ? GRUB_DOLLAR : *s->from;
+      continue;
     }
-    *s->to++ = *s->from;
+    *s->to++ = quote == '\'' && *s->from == '$' ? GRUB_DOLLAR : *s->from;
   }
   if (*s->from)
     s->from++;
@@ -77,9 +80,10 @@ take_word (struct lexer *s)
       take_quoted (s, c);
     else if (c == '\\' && *s->from == '\n')
       s->from++; /* the line goes on */
-    else if (c == '\\' && *s->from)
-      *s->to++ = *s->from++;
-    else
+    else if (c == '\\' && *s->from) {
+      *s->to++ = *s->from == '$' ? GRUB_DOLLAR : *s->from;
+      s->from++;
+    } else
       *s->to++ = c;
   }
 }
@@ -122,84 +126,6 @@ next_statement (struct lexer *s, struct word_vec *w, bool *ret)
   return 0;
 }
 
-/* --- what is true ---------------------------------------------------- */
-
-enum truth { NO, YES, MAYBE };
-
-static enum truth
-both (enum truth a, enum truth b)
-{
-  return a == NO || b == NO ? NO : a == MAYBE || b == MAYBE ? MAYBE : YES;
-}
-
-/* What is known of variables: those that come from the environment block
- * alone, and "default" so far (NULL: not known). */
-struct known {
-  const char *env, *chosen;
-};
-
-/* To be freed; NULL: empty, or with *RET false not known. */
-static char *
-known_value (const struct known *k, const char *name, size_t len, bool *ret)
-{
-  static const char *const names[] = { "next_entry", "saved_entry",
-                                       "prev_saved_entry", "prev_entry",
-                                       "initrdfail" };
-  char *copy = NULL;
-
-  *ret = true;
-  for (size_t i = 0; i < ARRAY_SIZE (names); i++)
-    if (strlen (names[i]) == len && !strncmp (names[i], name, len))
-      return grub_env (k->env, names[i]);
-  if (k->chosen && len == 7 && !strncmp (name, "default", len))
-    copy = strdup (k->chosen);
-  *ret = copy != NULL;
-  return copy;
-}
-
-/* *RET: WORD with the one variable that it consists of expanded ("x$name" and
- * quotes are gone); false: not known. */
-static bool
-expand_known (const char *word, const struct known *k, char **ret)
-{
-  const char *dollar = strchr (word, '$'), *name;
-  CLEANUP_FREE char *value = NULL;
-  size_t len;
-  bool known;
-
-  if (!dollar)
-    return (*ret = strdup (word)) != NULL;
-  name = dollar + (dollar[1] == '{' ? 2 : 1);
-  len = strcspn (name, "}");
-  if (name[len + (name[len] == '}')])
-    return false;
-  value = known_value (k, name, len, &known);
-  if (known && asprintf (ret, "%.*s%s", (int) (dollar - word), word,
-                         value ? value : "") == -1) {
-    *ret = NULL;
-    return false;
-  }
-  return known;
-}
-
-/* "[ "${next_entry}" ]", "[ "${initrdfail}" = 1 ]", and of Red Hat 7
- * "[ "x$default" = 'CentOS Linux (3.10.0-1160.el7.x86_64) 7 (Core)' ]". */
-static enum truth
-condition (char *const *w, size_t n, const struct known *k)
-{
-  CLEANUP_FREE char *a = NULL, *b = NULL;
-
-  if (n < 3 || strcmp (w[0], "[") || strcmp (w[n - 1], "]"))
-    return MAYBE;
-  if (n == 3)
-    return expand_known (w[1], k, &a) ? *a != '\0' : MAYBE;
-  if (n == 5 && (!strcmp (w[2], "=") || !strcmp (w[2], "==")))
-    return expand_known (w[1], k, &a) && expand_known (w[3], k, &b)
-               ? !strcmp (a, b)
-               : MAYBE;
-  return MAYBE;
-}
-
 /* --- grub.cfg -------------------------------------------------------- */
 
 struct item {
@@ -216,6 +142,10 @@ struct branch {
   enum truth taken; /* was one before it? */
 };
 
+/* Files that a configuration reads: of Fedora CoreOS four, one in one. */
+#define MAX_SOURCED 32
+#define MAX_NESTED  4
+
 #define MAX_DEPTH     64
 #define BLOCK_OTHER   (-1) /* of a function */
 #define BLOCK_SKIPPED (-2) /* of an entry that is not there */
@@ -229,7 +159,9 @@ struct parser {
   char *chosen; /* of `set default=` */
   bool unclear; /* which is the default, or what there is */
   int pending;  /* an entry whose "{" is still to come, or BLOCK_OTHER */
-  const char *env;
+  struct grub_vars *vars;
+  unsigned sourced; /* files that were read besides */
+  unsigned nested;  /* of them, those around */
   bool bls;
   struct err *err;
 };
@@ -262,7 +194,7 @@ now (const struct parser *p)
   enum truth t = YES;
 
   for (unsigned i = 0; i < p->n_branches; i++)
-    t = both (t, p->branches[i].now);
+    t = truth_and (t, p->branches[i].now);
   return t;
 }
 
@@ -275,10 +207,15 @@ push_block (struct parser *p, int item)
     p->unclear = true;
 }
 
-static struct known
-known (const struct parser *p)
+static char *
+plain_text (const char *word)
 {
-  return (struct known){ p->env, p->unclear ? NULL : p->chosen };
+  char *copy = strdup (word);
+
+  for (char *p = copy; p && *p; p++)
+    if (*p == GRUB_DOLLAR)
+      *p = '$';
+  return copy;
 }
 
 static int
@@ -292,10 +229,10 @@ open_item (struct parser *p, char **w, size_t n)
 
   p->pending = BLOCK_SKIPPED;
   if (now (p) != NO && parent != BLOCK_SKIPPED) {
-    item.entry.title = strdup (n > 1 ? w[1] : "");
+    item.entry.title = plain_text (n > 1 ? w[1] : "");
     for (size_t i = 2; i + 1 < n && !item.entry.id; i++)
       if (!strcmp (w[i], "$menuentry_id_option") || !strcmp (w[i], "--id"))
-        item.entry.id = strdup (w[i + 1]);
+        item.entry.id = plain_text (w[i + 1]);
     if (!item.entry.title || item_vec_push (&p->items, item) == -1) {
       boot_entry_free (&item.entry);
       return out_of_memory (p);
@@ -326,13 +263,12 @@ join (char **w, size_t n)
 static int
 set_default (struct parser *p, const char *value)
 {
-  struct known k = known (p);
   enum truth t = now (p);
   char *chosen;
 
   if (t == NO)
     return 0;
-  if (!expand_known (value, &k, &chosen)) {
+  if (!grub_expand (p->vars, value, false, &chosen)) {
     p->unclear = true;
     return 0;
   }
@@ -388,10 +324,9 @@ static int
 branch_word (struct parser *p, char **w, size_t n)
 {
   struct branch *b = p->n_branches ? &p->branches[p->n_branches - 1] : NULL;
-  struct known k = known (p);
 
   if (!strcmp (w[0], "if")) {
-    enum truth t = condition (w + 1, n - 1, &k);
+    enum truth t = grub_condition (p->vars, w + 1, n - 1);
     if (p->n_branches == MAX_DEPTH)
       p->unclear = true;
     else
@@ -403,13 +338,113 @@ branch_word (struct parser *p, char **w, size_t n)
   if (!strcmp (w[0], "fi"))
     p->n_branches--;
   else if (!strcmp (w[0], "elif") || !strcmp (w[0], "else")) {
-    enum truth t = w[0][2] == 's' ? YES : condition (w + 1, n - 1, &k);
+    enum truth t =
+        w[0][2] == 's' ? YES : grub_condition (p->vars, w + 1, n - 1);
     b->now = b->taken == YES ? NO : b->taken == MAYBE && t != NO ? MAYBE : t;
     if (b->now == YES || (b->now == MAYBE && b->taken == NO))
       b->taken = b->now;
   } else
     return 0;
   return 1;
+}
+
+/* NAME=VALUE, with or without `set`. */
+static int
+assignment (struct parser *p, const char *word, bool is_set)
+{
+  size_t len = strspn (word, "abcdefghijklmnopqrstuvwxyz"
+                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+  CLEANUP_FREE char *name = NULL, *value = NULL;
+
+  if (len == 0 || word[len] != '=')
+    return 0;
+  if (!strncmp (word, "default=", 8) && current_item (p) == BLOCK_OTHER &&
+      !in_function (p) && set_default (p, word + 8) == -1)
+    return -1;
+  name = strndup (word, len);
+  if (!name)
+    return out_of_memory (p);
+  if (p->depth)
+    grub_set_local (p->vars, name);
+  else if (grub_expand (p->vars, word + len + 1, false, &value))
+    grub_set (p->vars, name, value, now (p));
+  else
+    grub_set (p->vars, name, NULL, now (p));
+  return is_set ? 0 : 1;
+}
+
+/* Commands that set variables to what the machine says, or that others
+ * named. */
+static void
+other_command (struct parser *p, char **w, size_t n)
+{
+  static const char *const setters[] = { "read", "for", "increment",
+                                         "decrement" };
+  enum truth t = p->depth ? MAYBE : now (p);
+
+  for (size_t i = 0; i < ARRAY_SIZE (setters); i++)
+    if (!strcmp (w[0], setters[i]) && n > 1)
+      grub_set (p->vars, w[1], NULL, t);
+  if (!strcmp (w[0], "unset") && n > 1)
+    grub_set (p->vars, w[1], "", t);
+  if (!strcmp (w[0], "eval") && t != NO)
+    p->vars->lost = true;
+  for (size_t i = 1; i < n; i++)
+    if (!strncmp (w[i], "--set=", 6))
+      grub_set (p->vars, w[i] + 6, NULL, t);
+    else if ((!strcmp (w[i], "--set") || !strcmp (w[i], "-s")) && i + 1 < n)
+      grub_set (p->vars, w[i + 1], NULL, t);
+}
+
+static int parse (struct parser *p, char *text);
+
+/* `source FILE`, `. FILE`: its lines stand in place of this one. */
+static int
+source (struct parser *p, const char *word)
+{
+  CLEANUP_FREE char *path = NULL;
+  CLEANUP_BUF struct buf text = { 0 };
+  const struct grub_files *f = p->vars->files;
+  unsigned depth = p->depth, branches = p->n_branches;
+  int r = 2;
+
+  if (now (p) == NO || p->depth)
+    return 0;
+  if (f && p->nested < MAX_NESTED && p->sourced < MAX_SOURCED &&
+      grub_expand (p->vars, word, false, &path))
+    r = f->read (f->arg, path, &text, p->err);
+  if (r == 2)
+    p->vars->lost = true;
+  if (r != 1 || !text.len)
+    return MIN (r, 0);
+  p->sourced++;
+  p->nested++;
+  r = parse (p, text.data);
+  p->nested--;
+  p->depth = depth;
+  p->n_branches = branches;
+  return r;
+}
+
+static int
+command (struct parser *p, char **w, size_t n)
+{
+  bool set = !strcmp (w[0], "set");
+  int r;
+
+  if (!strcmp (w[0], "linux") || !strcmp (w[0], "linux16") ||
+      !strcmp (w[0], "linuxefi") || !strncmp (w[0], "initrd", 6))
+    return entry_line (p, w, n);
+  if (!strcmp (w[0], "blscfg") && now (p) != NO && !in_function (p))
+    p->bls = true;
+  if (!strcmp (w[0], "load_env") && !p->depth)
+    grub_load_env (p->vars, now (p));
+  if ((!strcmp (w[0], "source") || !strcmp (w[0], ".")) && n == 2)
+    return source (p, w[1]);
+  r = set && n < 2 ? 1 : assignment (p, w[set], set);
+  if (r == 0 && !set)
+    other_command (p, w, n);
+  return MIN (r, 0);
 }
 
 static int
@@ -435,19 +470,7 @@ statement (struct parser *p, char **w, size_t n)
     p->pending = BLOCK_OTHER;
     return 0;
   }
-  if (!strcmp (w[0], "linux") || !strcmp (w[0], "linux16") ||
-      !strcmp (w[0], "linuxefi") || !strncmp (w[0], "initrd", 6))
-    return entry_line (p, w, n);
-  if (!strcmp (w[0], "blscfg") && now (p) != NO)
-    p->bls = true;
-  if (!strcmp (w[0], "set") && n > 1) {
-    w++;
-    n--;
-  }
-  if (!strncmp (w[0], "default=", 8) && current_item (p) == BLOCK_OTHER &&
-      !in_function (p))
-    return set_default (p, w[0] + 8);
-  return 0;
+  return command (p, w, n);
 }
 
 static int
@@ -544,40 +567,48 @@ find_default (const struct parser *p, char *key)
   return found;
 }
 
-/* SUSE's entries have ${extra_cmdline}, which its menu of snapshots sets for
- * the one that is chosen there: without that it is empty. */
-#define SNAPSHOT_VARIABLE "extra_cmdline"
-
-static bool
-has_snapshot_variable (const char *text, const char *env)
+/* What of ENTRY is known by now; the rest stays as it is written. */
+static void
+expand_field (const struct grub_vars *v, char **field, bool squeeze)
 {
-  CLEANUP_FREE char *saved = grub_env (env, SNAPSHOT_VARIABLE);
+  char *known, *to;
 
-  return saved || strstr (text, SNAPSHOT_VARIABLE "=");
+  if (!*field || !grub_expand (v, *field, true, &known))
+    return;
+  free (*field);
+  *field = to = known;
+  /* An empty variable is no word. */
+  for (char *p = known; squeeze && *p; p++)
+    if (*p != ' ' || (to > known && to[-1] != ' '))
+      *to++ = *p;
+  while (squeeze && to > known && to[-1] == ' ')
+    to--;
+  if (squeeze)
+    *to = '\0';
 }
 
-static void
-drop_snapshot_variable (char *options)
+void
+grub_expand_entry (const struct grub_vars *v, struct boot_entry *b)
 {
-  static const char word[] = "${" SNAPSHOT_VARIABLE "}";
-  char *at = options ? strstr (options, word) : NULL;
-  size_t len;
-
-  if (!at)
-    return;
-  len = strlen (word);
-  len += strspn (at + len, " ");
-  memmove (at, at + len, strlen (at + len) + 1);
+  expand_field (v, &b->linux_path, false);
+  expand_field (v, &b->initrd_path, true);
+  expand_field (v, &b->options, true);
 }
 
 int
-grub_default (char *text, const char *env, struct boot_entry *ret,
+grub_default (char *text, struct grub_vars *vars, struct boot_entry *ret,
               bool *ret_bls, struct err *e)
 {
-  struct parser p = { .env = env, .err = e, .pending = BLOCK_OTHER };
-  bool snapshots = has_snapshot_variable (text, env);
-  int r = parse (&p, text), found;
+  struct parser p = { .vars = vars, .err = e, .pending = BLOCK_OTHER };
+  int r, found;
 
+  grub_set (vars, "prefix", "(config)", YES);
+  grub_set (vars, "config_directory", "(config)", YES);
+  r = parse (&p, text);
+  if (r == 0 && vars->err.code) {
+    *e = vars->err;
+    r = -1;
+  }
   if (r == 0 && !p.chosen && !(p.chosen = strdup ("0")))
     r = out_of_memory (&p);
   if (r == 0) {
@@ -587,8 +618,7 @@ grub_default (char *text, const char *env, struct boot_entry *ret,
         p.items.items[found].entry.linux_path) {
       *ret = p.items.items[found].entry;
       p.items.items[found].entry = (struct boot_entry){ 0 };
-      if (!snapshots)
-        drop_snapshot_variable (ret->options);
+      grub_expand_entry (vars, ret);
       r = 1;
     }
     if (p.bls && r == 0 && !p.unclear)
@@ -599,121 +629,4 @@ grub_default (char *text, const char *env, struct boot_entry *ret,
   free (p.items.items);
   free (p.chosen);
   return r;
-}
-
-/* --- Boot Loader Specification --------------------------------------- */
-
-struct bls {
-  struct boot_entry *entry;
-  const char *env;
-};
-
-static int
-replace (char **field, char *value)
-{
-  if (!value)
-    return 1;
-  free (*field);
-  *field = value;
-  return 0;
-}
-
-/* Keys that may come more than once add up. */
-static int
-append (char **field, char *value)
-{
-  char *whole;
-
-  if (!value || !*field)
-    return replace (field, value);
-  if (asprintf (&whole, "%s %s", *field, value) == -1)
-    whole = NULL;
-  free (value);
-  return replace (field, whole);
-}
-
-/* Fedora's variables: $kernelopts from the environment block, and tuned's,
- * which are empty unless the block has them. */
-static char *
-expand_variables (const char *value, const char *env)
-{
-  static const char *const names[] = { "kernelopts", "tuned_params",
-                                       "tuned_initrd" };
-  struct buf out = { 0 };
-
-  for (; *value; value++) {
-    size_t i = 0, len = 0;
-    for (; *value == '$' && i < ARRAY_SIZE (names); i++) {
-      len = strlen (names[i]);
-      if (!strncmp (value + 1, names[i], len) &&
-          !isalnum ((unsigned char) value[1 + len]) && value[1 + len] != '_')
-        break;
-    }
-    if (*value != '$' || i == ARRAY_SIZE (names)) {
-      buf_add (&out, value, 1);
-      continue;
-    }
-    CLEANUP_FREE char *known = grub_env (env, names[i]);
-    /* Without the block GRUB's own default counts, which is not known. */
-    if (known)
-      buf_puts (&out, known);
-    else if (i == 0)
-      buf_puts (&out, "$kernelopts");
-    value += len;
-  }
-  while (out.len && isspace ((unsigned char) out.data[out.len - 1]))
-    out.data[--out.len] = '\0';
-  buf_puts (&out, "");
-  return out.failed ? (buf_free (&out), NULL) : out.data;
-}
-
-static int
-bls_line (void *arg, char *line)
-{
-  struct bls *b = arg;
-  size_t key;
-  char *value;
-
-  line += strspn (line, " \t");
-  key = strcspn (line, " \t");
-  if (!line[key] || line[0] == '#')
-    return 0;
-  line[key] = '\0';
-  value = line + key + 1;
-  value += strspn (value, " \t");
-  value[strcspn (value, "\r")] = '\0';
-  if (!strcmp (line, "title"))
-    return replace (&b->entry->title, strdup (value));
-  if (!strcmp (line, "version"))
-    return replace (&b->entry->version, strdup (value));
-  if (!strcmp (line, "machine-id"))
-    return replace (&b->entry->machine_id, strdup (value));
-  if (!strcmp (line, "sort-key"))
-    return replace (&b->entry->sort_key, strdup (value));
-  if (!strcmp (line, "linux"))
-    return replace (&b->entry->linux_path, strdup (value));
-  /* A unified kernel image brings its initramfs. */
-  if (!strcmp (line, "uki"))
-    return replace (&b->entry->linux_path, strdup (value)) ||
-           append (&b->entry->initrd_path, strdup (value));
-  if (!strcmp (line, "initrd"))
-    return append (&b->entry->initrd_path, expand_variables (value, b->env));
-  if (!strcmp (line, "options"))
-    return append (&b->entry->options, expand_variables (value, b->env));
-  return 0;
-}
-
-int
-bls_entry (char *text, const char *id, const char *env,
-           struct boot_entry *ret, struct err *e)
-{
-  struct boot_entry entry = { 0 };
-  struct bls b = { &entry, env };
-
-  if (each_line (text, bls_line, &b) || !(entry.id = strdup (id))) {
-    boot_entry_free (&entry);
-    return err_set (e, ENOMEM, "out of memory");
-  }
-  *ret = entry;
-  return 0;
 }

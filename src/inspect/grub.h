@@ -4,13 +4,14 @@
  * Pure text: the GRUB manual's configuration (sections "Simple
  * configuration", "menuentry", "The GRUB environment block") as
  * grub-mkconfig writes it, and the Boot Loader Specification's type 1
- * entries.  No script is run: of conditions only those on variables of the
- * environment block are evaluated; what depends on others is not claimed.
+ * entries.  The script is followed as far as its variables and files are
+ * known (grub_vars.h); what depends on others is not claimed.
  */
 #ifndef XRAYFS_INSPECT_GRUB_H
 #define XRAYFS_INSPECT_GRUB_H
 
 #include "base/buf.h"
+#include "inspect/grub_vars.h"
 
 struct boot_entry {
   char *title, *id;
@@ -20,6 +21,7 @@ struct boot_entry {
   bool conditional;  /* options are those of one of several branches */
   /* Of the Boot Loader Specification alone. */
   char *version, *machine_id, *sort_key;
+  bool unified; /* type 2: a unified kernel image */
 };
 void boot_entry_free (struct boot_entry *b);
 
@@ -28,16 +30,23 @@ void boot_entry_free (struct boot_entry *b);
 char *grub_env (const char *block, const char *key);
 
 /* The entry of grub.cfg TEXT (which is changed) that starts by default.
- * ENV is the environment block, or NULL.  *RET_BLS: entries come from the
- * Boot Loader Specification's files (blscfg).
+ * VARS, whose env and files are set, has the variables afterwards, also if
+ * this fails; the caller frees them.  *RET_BLS: entries come from the Boot
+ * Loader Specification's files (blscfg).
  * Returns 1: *RET is filled; 0: there is none, or the text does not tell;
- * -1: out of memory.  With *RET_BLS, RET->id is the key of the default among
- * those files, or NULL where the text does not tell. */
-int grub_default (char *text, const char *env, struct boot_entry *ret,
+ * -1: out of memory, or a failure of files->read.  With *RET_BLS, RET->id is
+ * the key of the default among those files, or NULL where the text does not
+ * tell. */
+int grub_default (char *text, struct grub_vars *vars, struct boot_entry *ret,
                   bool *ret_bls, struct err *e) must_check;
 
-/* One file of loader/entries.  -1: out of memory. */
-int bls_entry (char *text, const char *id, const char *env,
+/* Puts the values of variables into B's paths and options; what has one that
+ * is not known stays as it is written. */
+void grub_expand_entry (const struct grub_vars *vars, struct boot_entry *b);
+
+/* One file of loader/entries.  VARS: of GRUB, or NULL: for a loader without
+ * variables.  -1: out of memory. */
+int bls_entry (char *text, const char *id, const struct grub_vars *vars,
                struct boot_entry *ret, struct err *e) must_check;
 
 #endif

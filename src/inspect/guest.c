@@ -24,6 +24,8 @@ forget_composed (struct guest *g)
   mount_lines_free (&g->lines);
   buf_free (&g->fstab);
   buf_free (&g->notes);
+  free (g->deployment);
+  g->deployment = NULL;
   g->fstab = g->notes = (struct buf){ 0 };
 }
 
@@ -231,8 +233,7 @@ add_top_level (struct guest *g, const struct root *r, struct root_vec *to,
 }
 
 /* ostree's systems (Fedora CoreOS, Silverblue) lie in
- * /ostree/deploy/OS/deploy/COMMIT.NUMBER, and the loader's entry says which
- * starts: that is not read, so it has to be the only one. */
+ * /ostree/deploy/OS/deploy/COMMIT.NUMBER (ostree.c). */
 static const char *const deployments[] = {
   "/ostree/deploy", "/root/ostree/deploy" /* in Fedora's Btrfs subvolume */
 };
@@ -278,12 +279,53 @@ add_deployments (struct guest *g, const struct root *r, struct root_vec *to,
                               e) == -1)
         return -1;
   }
-  if (to->len > 1)
-    return err_set (e, ENOTSUP,
-                    "%zu deployments of ostree, and which of them starts is"
-                    " not read",
-                    to->len);
   return 0;
+}
+
+static int loader_cmdline (struct image *img, struct guest *g,
+                           const struct root *r, struct fact *ret,
+                           struct err *e);
+static char *cmdline_value (const char *cmdline, const char *prefix);
+
+/* Of several deployments the one that the loader's entry names.  The others
+ * are older states of the same system. */
+static int
+choose_deployment (struct image *img, struct guest *g,
+                   const struct root_vec *v, size_t *ret, struct err *e)
+{
+  __attribute__ ((cleanup (fact_free))) struct fact cmdline = { 0 };
+  CLEANUP_FREE char *link = NULL;
+  const struct root *first = &v->items[0];
+  uint64_t ino;
+
+  if (loader_cmdline (img, g, first, &cmdline, e) == -1)
+    return err_in (e, "which deployment of ostree starts");
+  link = cmdline.value ? cmdline_value (cmdline.value, "ostree=") : NULL;
+  if (link &&
+      ostree_target (first->fs, first->subvolume, link, &ino, e) == 0) {
+    for (size_t i = 0; i < v->len; i++)
+      if (v->items[i].ino == ino) {
+        *ret = i;
+        fact_evidence (&g->family, "%zu deployments; %s is taken: ostree=%s",
+                       v->len, v->items[i].subvolume, link);
+        return 0;
+      }
+  } else if (link && !err_is_absent (e))
+    return -1;
+  err_clear (e);
+  return err_set (e, ENOTSUP,
+                  "%zu deployments of ostree, and which of them starts is"
+                  " not known: %s",
+                  v->len,
+                  link             ? "the loader's entry names none of them"
+                  : cmdline.reason ? cmdline.reason
+                                   : "the loader's entry names none");
+}
+
+static bool
+is_deployment (const struct root *r)
+{
+  return r->subvolume && strstr (r->subvolume, "/ostree/deploy/");
 }
 
 /* The root in R's filesystem, if there is one: in the default subvolume, in
@@ -310,7 +352,10 @@ find_root (struct image *img, struct guest *g, struct root *r, struct err *e)
     return -1;
   if (!found.len)
     return 0;
-  if (found.len > 1 && choose_confirmed (img, &found, &chosen, e) == -1)
+  if (found.len > 1 &&
+      (is_deployment (&found.items[0])
+           ? choose_deployment (img, g, &found, &chosen, e)
+           : choose_confirmed (img, &found, &chosen, e)) == -1)
     return -1;
   *r = found.items[chosen];
   found.items[chosen].subvolume = NULL;
@@ -415,7 +460,24 @@ compose_root (struct search *s, const struct root *r, struct err *e)
   forget_composed (g);
   g->root = r->volume;
   vfs_init_at (&g->vfs, r->fs, r->ino);
+  if (is_deployment (r) && !(g->deployment = strdup (r->subvolume)))
+    return err_set (e, ENOMEM, "out of memory");
   return r->windows ? 0 : guest_compose (s->image, g, e);
+}
+
+/* What the loader of R starts its kernel with; R does not stay composed. */
+static int
+loader_cmdline (struct image *img, struct guest *g, const struct root *r,
+                struct fact *ret, struct err *e)
+{
+  struct search s = { .image = img, .guest = g };
+  int status = compose_root (&s, r, e);
+
+  if (status == 0)
+    status = boot_cmdline (&g->vfs, ret, e);
+  forget_composed (g);
+  g->root = NULL;
+  return status;
 }
 
 /* A word of the command line, without its name. */

@@ -56,6 +56,20 @@ int guest_compose_coreos (struct image *img, struct guest *g,
                           struct err *e) must_check nonnull (1, 2, 3);
 
 /* --- compose.c ------------------------------------------------------- */
+/* --- ostree.c -------------------------------------------------------- */
+
+/* Mounts what belongs to G->deployment and is not mounted by now: its /boot,
+ * /var and /sysroot.  Nothing where there is none.
+ * Errors: transient ones; ENOSPC for too many mounts. */
+int ostree_compose (struct image *img, struct guest *g,
+                    struct err *e) must_check nonnull (1, 2, 3);
+
+/* The directory that LINK, of ostree= on the command line, leads to in the FS
+ * that DEPLOYMENT is a path of.
+ * Errors: ENOENT, ENOTDIR: it is not there. */
+int ostree_target (struct fs *fs, const char *deployment, const char *link,
+                   uint64_t *ret, struct err *e) must_check
+    nonnull (1, 2, 3, 4, 5);
 
 /* Adds "fstab: POINT: WHY" to the notes. */
 void guest_note (struct guest *g, const char *point, const char *why)

@@ -164,6 +164,7 @@ struct guest {
   struct buf notes;            /* what could not be composed, one a line */
   struct buf others;           /* further roots, one a line */
   struct buf unread; /* volumes that might hold another, and why not read */
+  char *deployment;  /* of ostree: where in its filesystem; or NULL */
 };
 const struct guest *image_guest (struct image *img, struct err *e);
 bool image_guest_ready (struct image *img);

@@ -33,6 +33,7 @@ initramfs_free (struct initramfs *i)
 {
   free_names (&i->modules);
   free_names (&i->elsewhere);
+  free_names (&i->inserted);
   buf_free (&i->modprobe);
   buf_free (&i->modules_dep);
   buf_free (&i->builtin);

@@ -27,6 +27,10 @@ struct initramfs {
   struct buf layout;  /* evidence: one segment a line */
   size_t entries;
   bool takes_blacklist; /* initramfs-tools: blacklist= on the command line */
+  bool dracut;          /* rd.driver.blacklist= */
+  bool systemd;         /* its init is systemd */
+  struct name_vec inserted; /* of the modules: by init itself, which neither
+                               modprobe.d nor udev has a say in */
   /* Modules outside lib/modules/VERSION: whether they get loaded is not
    * known. */
   struct name_vec elsewhere;
@@ -57,6 +61,7 @@ void initramfs_free (struct initramfs *i);
 
 bool initramfs_has (const struct initramfs *i, const char *module);
 bool initramfs_may_have (const struct initramfs *i, const char *module);
+bool initramfs_inserts (const struct initramfs *i, const char *module);
 
 /* "kernel/drivers/block/virtio-blk.ko.xz" -> "virtio_blk" in TO; false if
  * PATH does not name a module. */

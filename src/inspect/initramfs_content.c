@@ -4,7 +4,8 @@
  * initramfs-tools, dracut, mkinitcpio, mkinitfs (Alpine) and SUSE's mkinitrd
  * keep modules in lib/modules/VERSION, and load them by modalias.  Red Hat's
  * mkinitrd (until 5) puts them into lib, and its script loads them with
- * insmod; booster puts them into usr/lib/modules, beside its list of aliases.
+ * insmod (initramfs_init.c); booster puts them into usr/lib/modules, beside
+ * its list of aliases.
  */
 #include <string.h>
 
@@ -209,6 +210,36 @@ take_text (struct content *c, const struct initramfs_file *f, struct buf *to,
   return 0;
 }
 
+/* The kernel starts /init of an initramfs, and /linuxrc of an initrd.  What
+ * is large is a program. */
+static int
+take_init (struct content *c, const struct initramfs_file *f, bool linuxrc,
+           struct err *e)
+{
+  if (linuxrc && c->init.len && !c->init_is_linuxrc)
+    return 0;
+  buf_reset (&c->init);
+  c->init_is_linuxrc = linuxrc;
+  return f->size <= MAX_SCRIPT ? take_text (c, f, &c->init, e) : 0;
+}
+
+/* Files by which it is known what made the initramfs, and so what counts on
+ * the command line. */
+static void
+note_maker (struct content *c, const char *name)
+{
+  struct initramfs *out = c->out;
+
+  if (!strcmp (name, "lib/modules/booster.alias"))
+    c->booster = true;
+  else if (!strcmp (name, "scripts/init-top/blacklist"))
+    out->takes_blacklist = true;
+  else if (!strcmp (name, "lib/systemd/systemd"))
+    out->systemd = true;
+  else if (!strncmp (name, "lib/dracut", 10))
+    out->dracut = true;
+}
+
 int
 content_take (struct content *c, const struct initramfs_file *f,
               struct err *e)
@@ -230,13 +261,9 @@ content_take (struct content *c, const struct initramfs_file *f,
   config = modprobe_config (name, &rank);
   if (config)
     return take_modprobe (c, f, config, rank, e);
-  if ((!strcmp (name, "init") || !strcmp (name, "linuxrc")) &&
-      f->size <= MAX_SCRIPT)
-    return take_text (c, f, &c->init, e);
-  if (!strcmp (without_usr (name), "lib/modules/booster.alias"))
-    c->booster = true;
-  if (!strcmp (name, "scripts/init-top/blacklist"))
-    c->out->takes_blacklist = true;
+  if (!strcmp (name, "init") || !strcmp (name, "linuxrc"))
+    return take_init (c, f, *name == 'l', e);
+  note_maker (c, without_usr (name));
   return is_below_other_modules (name) ? 0 : add_module (&c->direct, name, e);
 }
 
@@ -277,44 +304,69 @@ initramfs_has (const struct initramfs *i, const char *module)
 }
 
 bool
+initramfs_inserts (const struct initramfs *i, const char *module)
+{
+  return has_name (&i->inserted, module);
+}
+
+bool
 initramfs_may_have (const struct initramfs *i, const char *module)
 {
   return has_name (&i->elsewhere, module);
 }
 
-/* "insmod /lib/virtio_blk.ko", as a line of its own. */
+/* Of a module that init inserts, if it is there. */
+struct insertion {
+  struct content *content;
+  struct err *err;
+};
+
 static int
-add_inserted (struct content *c, struct err *e)
+insert (void *arg, const char *path)
 {
-  for (char *p = c->init.data, *save = NULL;
-       (p = strtok_r (p, "\n", &save)) != NULL; p = NULL) {
-    char *words = NULL, *w = strtok_r (p, " \t", &words), name[128];
-    const char *base = w ? strrchr (w, '/') : NULL;
-    if (!w || strcmp (base ? base + 1 : w, "insmod"))
-      continue;
-    while ((w = strtok_r (NULL, " \t", &words)) != NULL && *w == '-')
-      ;
-    if (w && module_name (w, strlen (w), name, sizeof name) &&
-        has_name (&c->direct, name) &&
-        add_module (&c->out->modules, w, e) == -1)
-      return -1;
-  }
-  return 0;
+  struct insertion *i = arg;
+  struct content *c = i->content;
+  char name[128];
+
+  if (!module_name (path, strlen (path), name, sizeof name) ||
+      !has_name (&c->direct, name))
+    return 0;
+  buf_printf (&c->out->layout, "init inserts %s\n", path);
+  if (add_module (&c->out->inserted, path, i->err) == -1)
+    return -1;
+  return add_module (&c->out->modules, path, i->err);
 }
 
+/* Modules outside lib/modules/VERSION: booster's list of aliases is of all of
+ * them; else init inserts those that it names. */
 static int
 add_direct (struct content *c, struct err *e)
 {
+  struct insertion i = { c, e };
+  enum init_kind kind;
+
   sort_names (&c->direct);
-  if (c->booster)
-    for (size_t i = 0; i < c->direct.len; i++) {
-      if (name_vec_push (&c->out->modules, c->direct.items[i]) == -1)
+  if (!c->booster && (!c->direct.len || !c->init.len))
+    return 0;
+  if (c->booster) {
+    for (size_t k = 0; k < c->direct.len; k++) {
+      if (name_vec_push (&c->out->modules, c->direct.items[k]) == -1)
         return err_set (e, ENOMEM, "out of memory");
-      c->direct.items[i] = NULL;
+      c->direct.items[k] = NULL;
     }
-  else if (c->init.len > 2 && !memcmp (c->init.data, "#!", 2) &&
-           add_inserted (c, e) == -1)
+    c->direct.len = 0;
+    return 0;
+  }
+  kind = init_script (c->init.data, insert, &i);
+  if (kind == INIT_NO_MEMORY)
     return -1;
+  if (kind != INIT_UNDERSTOOD)
+    return 0;
+  buf_puts (&c->out->layout, "init is a script for nash, which loads no"
+                             " other modules than those\n");
+  for (size_t k = 0; k < c->direct.len; k++)
+    free (c->direct.items[k]);
+  c->direct.len = 0;
   return 0;
 }
 
@@ -331,9 +383,8 @@ content_finish (struct content *c, struct err *e)
   if (add_direct (c, e) == -1)
     return -1;
   sort_names (&out->modules);
-  if (!c->booster) {
-    out->elsewhere = c->direct;
-    c->direct = (struct name_vec){ 0 };
-  }
+  sort_names (&out->inserted);
+  out->elsewhere = c->direct;
+  c->direct = (struct name_vec){ 0 };
   return buf_check (&out->modprobe, e);
 }

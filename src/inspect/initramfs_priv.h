@@ -41,6 +41,7 @@ struct content {
   struct modprobe_vec modprobe;
   struct name_vec direct; /* modules outside lib/modules/VERSION */
   struct buf init;        /* the script that the kernel starts */
+  bool init_is_linuxrc;   /* of an initrd; /init comes before it */
   bool booster;
   uint64_t texts; /* bytes read of texts */
 };
@@ -51,6 +52,20 @@ int content_take (struct content *c, const struct initramfs_file *f,
 /* When all has passed: fills in what of OUT is not there yet. */
 int content_finish (struct content *c, struct err *e) must_check;
 void content_free (struct content *c);
+
+/* What is known of an init. */
+enum init_kind {
+  INIT_PROGRAM,    /* it is no script */
+  INIT_SHELL,      /* it may load more than the modules that were named */
+  INIT_UNDERSTOOD, /* it loads those, and no others */
+  INIT_NO_MEMORY   /* FN failed */
+};
+
+/* Calls FN with the path of each module that SCRIPT (which is changed)
+ * inserts whatever happens.  -1 from FN stops. */
+enum init_kind init_script (char *script,
+                            int (*fn) (void *arg, const char *path),
+                            void *arg);
 
 /* "squashfs", "erofs", "ext2", or NULL: what begins with LEN bytes at P. */
 #define IMAGE_HEAD 2048

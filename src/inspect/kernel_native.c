@@ -6,12 +6,13 @@
  * (base-files, filesystem, ...).  Owned by nobody, or by a package that was
  * made at home, it is not.  A package of somebody else's is left unknown:
  * distributions that are built from another's packages ship kernels under
- * their own name.
+ * their own name.  What a module says of its build is evidence besides.
  */
 #include <string.h>
 
 #include "base/bytes.h"
 #include "inspect/image_priv.h"
+#include "inspect/module_info.h"
 #include "inspect/rpm.h"
 
 #define DATABASE_MAX ((size_t) 64 << 20)
@@ -499,7 +500,8 @@ all_unknown (struct natives *n, struct err *why)
 }
 
 static int
-set_natives (const struct search *s, bool database, struct natives *n)
+set_natives (const struct search *s, const struct boot *b, bool database,
+             struct natives *n)
 {
   for (size_t i = 0; i < n->n; i++) {
     struct fact *f = &n->items[i];
@@ -511,7 +513,8 @@ set_natives (const struct search *s, bool database, struct natives *n)
       r = fact_unknown (f, s->err, "one of more than %d kernels", MAX_ASKED);
     else
       r = judge (s, &s->owners[i], f, s->err);
-    if (r == -1)
+    if (r == -1 ||
+        (i < s->n && module_evidence (s->v, &b->kernels[i], f, s->err) == -1))
       return -1;
   }
   return 0;
@@ -533,7 +536,7 @@ ask (const struct vfs *v, const struct boot *b, struct natives *n,
     if (fill_paths (&s.owners[s.n], &b->kernels[s.n], e) == -1)
       return -1;
   r = read_databases (&s);
-  return r == -1 ? all_unknown (n, e) : set_natives (&s, r == 1, n);
+  return r == -1 ? all_unknown (n, e) : set_natives (&s, b, r == 1, n);
 }
 
 void

@@ -25,25 +25,44 @@ const char *const virtio_driver_names[VIRTIO_N] = {
   "blk", "scsi", "net", "pci", "ring", "core", "console", "balloon", "rng"
 };
 
-/* INITCALL: what starts it where it is built in (System.map); the ring has
+/* A machine offers transitional devices, or modern ones. */
+#define PCI_SUBSYSTEM "sv00001AF4sd00000000bc01sc00i00"
+#define PCI_MODALIASES                                                       \
+  "pci:v00001AF4d00001000" PCI_SUBSYSTEM                                     \
+  " pci:v00001AF4d00001001" PCI_SUBSYSTEM                                    \
+  " pci:v00001AF4d00001041" PCI_SUBSYSTEM                                    \
+  " pci:v00001AF4d00001042" PCI_SUBSYSTEM
+#define MODALIAS(n) "virtio:d0000000" n "v00001AF4"
+
+/* Where it is built in, its initcall starts it (System.map); the ring has
  * nothing to start. */
 static const struct driver {
-  const char *module, *option, *initcall;
+  struct blacklist_module module;
+  const char *option;
 } drivers[VIRTIO_N] = {
-  [VIRTIO_BLK] = { "virtio_blk", "CONFIG_VIRTIO_BLK", "virtio_blk_init" },
-  [VIRTIO_SCSI] = { "virtio_scsi", "CONFIG_SCSI_VIRTIO", "virtio_scsi_init" },
-  [VIRTIO_NET] = { "virtio_net", "CONFIG_VIRTIO_NET",
-                   "virtio_net_driver_init" },
-  [VIRTIO_PCI] = { "virtio_pci", "CONFIG_VIRTIO_PCI",
-                   "virtio_pci_driver_init" },
-  [VIRTIO_RING] = { "virtio_ring", "CONFIG_VIRTIO", NULL },
-  [VIRTIO_CORE] = { "virtio", "CONFIG_VIRTIO", "virtio_init" },
-  [VIRTIO_CONSOLE] = { "virtio_console", "CONFIG_VIRTIO_CONSOLE",
-                       "virtio_console_init" },
-  [VIRTIO_BALLOON] = { "virtio_balloon", "CONFIG_VIRTIO_BALLOON",
-                       "virtio_balloon_driver_init" },
-  [VIRTIO_RNG] = { "virtio_rng", "CONFIG_HW_RANDOM_VIRTIO",
-                   "virtio_rng_driver_init" },
+  [VIRTIO_BLK] = { { "virtio_blk", MODALIAS ("2"), "virtio_blk_init", true },
+                   "CONFIG_VIRTIO_BLK" },
+  [VIRTIO_SCSI] = { { "virtio_scsi", MODALIAS ("8"), "virtio_scsi_init",
+                      true },
+                    "CONFIG_SCSI_VIRTIO" },
+  [VIRTIO_NET] = { { "virtio_net", MODALIAS ("1"), "virtio_net_driver_init",
+                     false },
+                   "CONFIG_VIRTIO_NET" },
+  [VIRTIO_PCI] = { { "virtio_pci", PCI_MODALIASES, "virtio_pci_driver_init",
+                     false },
+                   "CONFIG_VIRTIO_PCI" },
+  [VIRTIO_RING] = { { "virtio_ring", NULL, NULL, false }, "CONFIG_VIRTIO" },
+  [VIRTIO_CORE] = { { "virtio", NULL, "virtio_init", false },
+                    "CONFIG_VIRTIO" },
+  [VIRTIO_CONSOLE] = { { "virtio_console", MODALIAS ("3"),
+                         "virtio_console_init", true },
+                       "CONFIG_VIRTIO_CONSOLE" },
+  [VIRTIO_BALLOON] = { { "virtio_balloon", MODALIAS ("5"),
+                         "virtio_balloon_driver_init", false },
+                       "CONFIG_VIRTIO_BALLOON" },
+  [VIRTIO_RNG] = { { "virtio_rng", MODALIAS ("4"), "virtio_rng_driver_init",
+                     false },
+                   "CONFIG_HW_RANDOM_VIRTIO" },
 };
 
 void
@@ -121,44 +140,16 @@ read_source (const struct vfs *v, struct source *s, const char *dir,
 }
 
 static int
-read_modprobe_dir (const struct vfs *v, const char *dir, struct buf *to,
-                   struct err *e)
-{
-  CLEANUP_NAMES struct names files = { .prefix = "", .suffix = ".conf" };
-
-  if (names_in (v, dir, &files, e) == -1)
-    return -1;
-  for (size_t i = 0; i < files.list.len; i++) {
-    CLEANUP_BUF struct buf text = { 0 };
-    CLEANUP_FREE char *path = NULL;
-    if (asprintf (&path, "%s/%s", dir, files.list.items[i]) == -1) {
-      path = NULL;
-      return err_set (e, ENOMEM, "out of memory");
-    }
-    if (guest_text (v, path, &text, e) == -1)
-      return -1;
-    buf_puts (to, buf_str (&text));
-    buf_puts (to, "\n");
-  }
-  return buf_check (to, e);
-}
-
-static int
 read_modprobe (const struct vfs *v, struct source *s, struct err *e)
 {
-  static const char *const dirs[] = { "/lib/modprobe.d", "/etc/modprobe.d",
-                                      "/run/modprobe.d" };
-
   s->state = READ;
-  for (size_t i = 0; i < ARRAY_SIZE (dirs); i++) {
-    if (read_modprobe_dir (v, dirs[i], &s->text, e) == 0)
-      continue;
-    if (err_is_transient (e))
-      return -1;
-    s->state = UNREADABLE;
-    s->why = *e;
-    err_clear (e);
-  }
+  if (blacklist_read_root (v, &s->text, e) == 0)
+    return 0;
+  if (err_is_transient (e))
+    return -1;
+  s->state = UNREADABLE;
+  s->why = *e;
+  err_clear (e);
   return 0;
 }
 
@@ -427,22 +418,18 @@ module_file_exists (const struct sources *s, const char *line, struct err *e)
   return vfs_exists (s->v, path, e);
 }
 
-/* 0: *RET; 1: F is unknown, since the command line is; -1. */
+/* Of F's driver.  0: *RET; 1: F is unknown; -1. */
 static int
-blocked_in (struct fact *f, const struct sources *s, const char *modprobe,
-            const char *where, const char *module, bool *ret, struct err *e)
+judge_blacklist (struct fact *f, const struct sources *s,
+                 const struct blacklist *b, const char *where,
+                 const char *module, bool *ret, struct err *e)
 {
-  struct blacklist b;
-
-  if (blacklist_find (modprobe, s->cmdline, s->initramfs.takes_blacklist,
-                      module, &b, e) == -1)
-    return -1;
-  if (b.not_known)
-    return fact_unknown (f, e, "%s: whether '%s' loads it is not known",
-                         where, b.found) == -1
+  if (b->not_known)
+    return fact_unknown (f, e, "%s: what '%s' does to it is not known", where,
+                         b->found) == -1
                ? -1
                : 1;
-  *ret = b.found[0] != '\0';
+  *ret = b->found[0] != '\0';
   if (!*ret && s->cmdline_unknown)
     return fact_unknown (f, e,
                          "the kernel command line, which may keep it"
@@ -451,19 +438,59 @@ blocked_in (struct fact *f, const struct sources *s, const char *modprobe,
                ? -1
                : 1;
   if (*ret) {
-    fact_evidence (f, "%s: '%s' keeps %s from being loaded", where, b.found,
+    fact_evidence (f, "%s: '%s' keeps %s from being loaded", where, b->found,
                    module);
     return fact_reason (f, e, "%s: '%s' keeps it from being loaded", where,
-                        b.found);
+                        b->found);
   }
   return 0;
 }
 
+/* What dracut makes of the command line in the initramfs lies in /run, and
+ * stays; old ones, without systemd, wrote it to /etc, which does not. */
 static int
-module_state (struct fact *f, const struct sources *s, const char *module,
-              struct err *e)
+blocked_on_root (struct fact *f, const struct sources *s,
+                 const struct blacklist_module *m, bool *ret, struct err *e)
 {
-  const char *line;
+  const struct initramfs *i = &s->initramfs;
+  struct blacklist_place place = { .modprobe = buf_str (&s->modprobe.text),
+                                   .cmdline = s->cmdline,
+                                   .version = s->version,
+                                   .dracut = !i->dracut   ? NO_DRACUT
+                                             : i->systemd ? DRACUT
+                                                          : MAYBE_DRACUT };
+  struct blacklist b;
+
+  if (blacklist_find (&place, m, &b, e) == -1)
+    return -1;
+  return judge_blacklist (f, s, &b, "root filesystem", m->name, ret, e);
+}
+
+static int
+blocked_in_initramfs (struct fact *f, const struct sources *s,
+                      const struct blacklist_module *m, bool *ret,
+                      struct err *e)
+{
+  const struct initramfs *i = &s->initramfs;
+  struct blacklist_place place = { .modprobe = buf_str (&i->modprobe),
+                                   .cmdline = s->cmdline,
+                                   .version = s->version,
+                                   .initramfs_tools = i->takes_blacklist,
+                                   .dracut = i->dracut ? DRACUT : NO_DRACUT,
+                                   .inserted =
+                                       initramfs_inserts (i, m->name) };
+  struct blacklist b;
+
+  if (blacklist_find (&place, m, &b, e) == -1)
+    return -1;
+  return judge_blacklist (f, s, &b, s->initramfs_path, m->name, ret, e);
+}
+
+static int
+module_state (struct fact *f, const struct sources *s,
+              const struct blacklist_module *m, struct err *e)
+{
+  const char *line, *module = m->name;
   bool blocked;
   int r;
 
@@ -482,9 +509,8 @@ module_state (struct fact *f, const struct sources *s, const char *module,
   if (r == 0)
     return fact_set (f, e, "missing");
   if (s->modprobe.state == UNREADABLE)
-    return fact_unknown (f, e, "/etc/modprobe.d: %s", s->modprobe.why.msg);
-  r = blocked_in (f, s, buf_str (&s->modprobe.text), "/etc/modprobe.d",
-                  module, &blocked, e);
+    return fact_unknown (f, e, "modprobe.d: %s", s->modprobe.why.msg);
+  r = blocked_on_root (f, s, m, &blocked, e);
   if (r != 0)
     return r < 0 ? -1 : 0;
   return fact_set (f, e, blocked ? "missing" : "module");
@@ -495,30 +521,32 @@ static int
 builtin_state (struct fact *f, const struct sources *s,
                const struct driver *d, struct err *e)
 {
-  if (!d->initcall ||
-      !blacklist_lists (s->cmdline, "initcall_blacklist", d->initcall))
+  struct blacklist_place place = { .cmdline = s->cmdline,
+                                   .version = s->version };
+  struct blacklist b;
+
+  blacklist_builtin (&place, &d->module, &b);
+  if (!b.found[0])
     return fact_set (f, e, "builtin");
-  if (fact_reason (f, e,
-                   "initcall_blacklist=%s on the command line keeps it"
-                   " from being started",
-                   d->initcall) == -1)
+  if (b.not_known)
+    return fact_unknown (f, e, "what '%s' does to it is not known", b.found);
+  if (fact_reason (f, e, "'%s' keeps it from being started", b.found) == -1)
     return -1;
   return fact_set (f, e, "missing");
 }
 
 /* In the initramfs.  1: F is not decided, since something blocks it. */
 static int
-initramfs_state (struct fact *f, const struct sources *s, const char *module,
-                 struct err *e)
+initramfs_state (struct fact *f, const struct sources *s,
+                 const struct blacklist_module *m, struct err *e)
 {
   const struct initramfs *i = &s->initramfs;
   const struct err *why = i->hidden.code ? &i->hidden : &i->modprobe_why;
   bool blocked;
   int r;
 
-  fact_evidence (f, "%s: %s is in it", s->initramfs_path, module);
-  r = blocked_in (f, s, buf_str (&i->modprobe), s->initramfs_path, module,
-                  &blocked, e);
+  fact_evidence (f, "%s: %s is in it", s->initramfs_path, m->name);
+  r = blocked_in_initramfs (f, s, m, &blocked, e);
   if (r != 0)
     return MIN (r, 0);
   if (blocked)
@@ -555,14 +583,14 @@ static int
 find_driver (struct fact *f, const struct sources *s, const struct driver *d,
              struct err *e)
 {
-  const char *module = d->module;
+  const char *module = d->module.name;
   int builtin = is_builtin (s, module, d->option, f), r = 1;
 
   if (builtin == 1)
     return builtin_state (f, s, d, e);
   if (s->initramfs_state == HAVE_INITRAMFS)
     r = initramfs_has (&s->initramfs, module)
-            ? initramfs_state (f, s, module, e)
+            ? initramfs_state (f, s, &d->module, e)
             : initramfs_lacks (f, s, module, e);
   else if (s->initramfs_state == BAD_INITRAMFS &&
            s->initramfs_why.code != ENOENT)
@@ -576,7 +604,7 @@ find_driver (struct fact *f, const struct sources *s, const struct driver *d,
                          " %s: neither modules.builtin nor a configuration"
                          " could be read",
                          module, s->version);
-  return module_state (f, s, module, e);
+  return module_state (f, s, &d->module, e);
 }
 
 /* --- all that a driver depends on ------------------------------------ */
@@ -637,16 +665,16 @@ judge (struct virtio *v, const struct sources *s, struct err *e)
   for (size_t i = 0; i < ARRAY_SIZE (disk_drivers); i++) {
     enum virtio_driver d = disk_drivers[i];
     const struct fact *f = &v->drivers[d];
-    fact_evidence (&v->has, "%s: %s", drivers[d].module,
+    fact_evidence (&v->has, "%s: %s", drivers[d].module.name,
                    f->value ? f->value : "unknown");
     if (!fact_known (f) && !unknown) {
       unknown = f;
-      unknown_name = drivers[d].module;
+      unknown_name = drivers[d].module.name;
     }
     if (fact_known (f) && !is_at_boot (f)) {
       if (fact_reason (&v->has, e,
                        "kernel %s: %s is neither built in nor %s%s%s",
-                       s->version, drivers[d].module,
+                       s->version, drivers[d].module.name,
                        s->initramfs_path ? "in " : "in an initramfs",
                        s->initramfs_path ? s->initramfs_path : "",
                        f->reason ? ", or may not be loaded" : "") == -1)
@@ -674,20 +702,20 @@ judge (struct virtio *v, const struct sources *s, struct err *e)
     int r;
     if (!fact_is (&v->drivers[d], "initramfs"))
       continue;
-    r = dependencies_at_boot (s, drivers[d].module, &v->has, which,
+    r = dependencies_at_boot (s, drivers[d].module.name, &v->has, which,
                               sizeof which);
     if (r == 1)
       continue;
     if (r == 0 && fact_reason (&v->has, e,
                                "kernel %s: %s needs %s, which is neither"
                                " built in nor in %s",
-                               s->version, drivers[d].module, which,
+                               s->version, drivers[d].module.name, which,
                                s->initramfs_path) == 0)
       return fact_set (&v->has, e, "no");
     return fact_unknown (&v->has, e,
                          "what %s needs is not known: modules.dep"
                          " could not be read",
-                         drivers[d].module);
+                         drivers[d].module.name);
   }
   return fact_set (&v->has, e, "yes");
 }

@@ -108,13 +108,14 @@ def btrfs_with_subvolumes(top, image, scheme, uuid):
         run('umount', mnt)
 
 
-def filesystem(kind, top, image, size, uuid):
+def filesystem(kind, top, image, size, uuid, label=''):
     with open(image, 'wb') as f:
         f.truncate(size)
     if kind.startswith('ext'):
         old = ['-O', '^has_journal,^resize_inode']
         run('mke2fs', '-q', '-F', '-t', kind, '-b', '1024', '-I', '256',
-            '-N', '512', *old, '-m', '0', '-U', uuid, '-d', top, image)
+            '-N', '512', *old, '-m', '0', '-U', uuid, '-L', label, '-d', top,
+            image)
     elif kind == 'xfs':
         with open(image + '.proto', 'w', encoding='utf-8') as f:
             f.write(xfs_prototype(top))
@@ -243,7 +244,8 @@ def make_partition(kind, tmp, tree, k):
     elif kind == 'boot':
         top = take_out(tree, '/boot', os.path.join(tmp, 'boot'))
         fs = k.get('bootfs', 'ext4')
-        filesystem(fs, top, image, size.get(fs, 4) * MIB, BOOT_UUID)
+        filesystem(fs, top, image, size.get(fs, 4) * MIB, BOOT_UUID,
+                   'boot' if 'ostree' in k else '')
     elif kind == 'usrb':
         old = Tree(os.path.join(tmp, 'old-usr'))
         old.put('/lib/os-release', 'ID=not-this-one\n')

@@ -507,17 +507,49 @@ def make_tree(top, k, parts):
 
 
 def deploy(top, k):
-    """The system becomes ostree's deployments; /boot stays outside."""
+    """The system becomes ostree's deployments, whose kernels are on /boot;
+    the entry of number `boots` is the first."""
     os.rename(top, top + '-system')
-    tree = Tree(top)
-    shutil.move(top + '-system/boot', tree.path('/boot'))
-    os.mkdir(top + '-system/boot')
-    for n in range(int(k['ostree'])):
-        commit = '%064x.%d' % (0xf00d + n, 0)
-        path = '/ostree/deploy/fedora-coreos/deploy/' + commit
-        shutil.copytree(top + '-system', tree.path(path), symlinks=True)
+    tree, n = Tree(top), int(k['ostree'])
+    system, name = top + '-system', k.get('osname', 'fedora-coreos')
+    inner = k.get('top', '')
+    boot = (inner if k['disk'] == 'root' else '') + '/boot'
+    shutil.move(system + '/boot', tree.path(boot))
+    for directory in ('boot', 'var', 'sysroot'):
+        shutil.rmtree(os.path.join(system, directory), ignore_errors=True)
+        os.mkdir(os.path.join(system, directory))
+    os.symlink('sysroot/ostree', system + '/ostree')
+    tree.link(boot + '/boot', '.')
+    tree.link(boot + '/loader', 'loader.1')
+    tree.link(inner + '/ostree/boot.1', 'boot.1.1')
+    for i in range(n):
+        commit, checksum = '%064x.0' % (0xf00d + i), '%064x' % (0xb007 + i)
+        path = '%s/ostree/deploy/%s/deploy/%s' % (inner, name, commit)
+        shutil.copytree(system, tree.path(path), symlinks=True)
         tree.put(path + '.origin', '[origin]\n')
-    tree.mkdir('/ostree/deploy/fedora-coreos/var')
+        tree.put(path + '/etc/hostname', '%s-%d\n' % (k['name'], i))
+        tree.link('%s/ostree/boot.1.1/%s/%s/0' % (inner, name, checksum),
+                  '../../../deploy/%s/deploy/%s' % (name, commit))
+        kernels = '/ostree/%s-%s' % (name, checksum)
+        # Only the one that starts can have virtio in its initramfs.
+        starts = i == int(k.get('boots', n - 1))
+        for key, to in (('image', 'vmlinuz-$V'), ('initrd', 'initramfs-$V.img')):
+            with open(system + of_version(k, key), 'rb') as f:
+                data = f.read()
+            tree.put(boot + kernels + '/' + to.replace('$V', k['v']),
+                     data if starts or key == 'image' else
+                     cpio(Tree(top + '-empty-%d' % i).top))
+        tree.put('%s/loader.1/entries/ostree-%d%s.conf' % (
+            boot, n + 1 if starts else i + 1, k.get('suffix', '')),
+            'title Fedora (ostree:%d)\nversion %d\noptions %s'
+            'ostree=/ostree/boot.1/%s/%s/0 %s\n'
+            'linux %s%s/vmlinuz-%s\ninitrd %s%s/initramfs-%s.img\n' % (
+                i, i + 1, expand(k.get('options', '').replace('+', ' '), k),
+                name, checksum, expand('root=UUID=$UUID rw', k),
+                k.get('prefix', ''), kernels, k['v'], k.get('prefix', ''),
+                kernels, k['v']))
+    if 'firstboot' in k:
+        tree.put(boot + '/ignition.firstboot', k['firstboot'].replace(
+            '+', ' ') + '\n' if k['firstboot'] != 'yes' else '')
+    tree.put('%s/ostree/deploy/%s/var/lib/fact' % (inner, name), 'shared\n')
     return tree
-
-

@@ -107,16 +107,78 @@ printf 'DEFAULT lts\nLABEL lts\nLINUX vmlinuz-lts\nINITRD initramfs-lts\nAPPEND 
 END
 
 guest bls-newest os/bootloader=grub2 os/default_kernel=$w has_virtio=no << 'END'
-two_kernels; bls_entries; printf 'set default="${saved_entry}"\nblscfg\n' > "$r/boot/grub2/grub.cfg"
+two_kernels; bls_entries; printf 'load_env\nset default="${saved_entry}"\nblscfg\n' > "$r/boot/grub2/grub.cfg"
 END
 
 guest bls-saved os/bootloader=grub2 os/default_kernel=$v has_virtio=yes << 'END'
-two_kernels; bls_entries; printf 'set default="${saved_entry}"\nblscfg\n' > "$r/boot/grub2/grub.cfg"
+two_kernels; bls_entries; printf 'load_env\nset default="${saved_entry}"\nblscfg\n' > "$r/boot/grub2/grub.cfg"
 printf '# GRUB Environment Block\nsaved_entry=id-%s\n' "$v" > "$r/boot/grub2/grubenv"
 END
 
 guest bls-number os/default_kernel=$v has_virtio=yes << 'END'
 two_kernels; bls_entries; printf 'set default="1"\nblscfg\n' > "$r/boot/grub2/grub.cfg"
+END
+
+# Release 09 is newer than 1 for rpm, whatever a sort by text says.
+guest bls-rpm-order os/default_kernel=$v has_virtio=yes << 'END'
+two_kernels; bls_entries; printf 'blscfg\n' > "$r/boot/grub2/grub.cfg"
+cd "$r/boot/loader/entries"
+mv "id-$v.conf" m-5.0-09.conf; mv "id-$w.conf" m-5.0-1.conf
+cd "$tmp"
+END
+
+# Two systems' entries: the names' first part decides.
+guest bls-two-machines os/default_kernel=$v has_virtio=yes << 'END'
+two_kernels; bls_entries; printf 'blscfg\n' > "$r/boot/grub2/grub.cfg"
+cd "$r/boot/loader/entries"
+mv "id-$v.conf" "20a3456789abcdef-5.1-1.conf"; mv "id-$w.conf" "9a23456789abcdef-6.9-1.conf"
+cd "$tmp"
+END
+
+# A file that grub.cfg reads, and what it sets.
+guest grub-custom os/default_kernel=$v has_virtio=no 'os/cmdline=ro modprobe.blacklist=virtio_blk' << 'END'
+two_kernels; mkdir -p "$r/boot/grub"
+echo 'set extra="modprobe.blacklist=virtio_blk"' > "$r/boot/grub/custom.cfg"
+printf "if [ -f \$prefix/custom.cfg ]; then\nsource \$prefix/custom.cfg\nfi\nmenuentry a {\nlinux /boot/vmlinuz-%s ro \$extra\ninitrd /boot/initrd.img-%s\n}\n" \
+  "$v" "$v" > "$r/boot/grub/grub.cfg"
+END
+
+loader_conf () { rm -r "$r/boot/grub2"; echo 'timeout 3' > "$r/boot/loader/loader.conf"; }
+
+guest systemd-boot-newest os/default_kernel=$w << 'END'
+two_kernels; bls_entries; loader_conf
+END
+
+# A sort key comes before what has none; of two, the lesser.
+guest systemd-boot-sort-key os/default_kernel=$v << 'END'
+two_kernels; bls_entries; loader_conf
+echo 'sort-key zz' >> "$r/boot/loader/entries/id-$v.conf"
+END
+
+guest systemd-boot-machine os/default_kernel=$v << 'END'
+two_kernels; bls_entries; loader_conf
+printf 'sort-key a\nmachine-id 1\n' >> "$r/boot/loader/entries/id-$v.conf"
+printf 'sort-key a\nmachine-id 2\n' >> "$r/boot/loader/entries/id-$w.conf"
+END
+
+# A final is newer than its candidate.
+guest systemd-boot-version os/default_kernel=$v << 'END'
+two_kernels; bls_entries; loader_conf
+cd "$r/boot/loader/entries"
+sed -i 's/^version.*/version 7/; $a sort-key a' "id-$v.conf"
+sed -i 's/^version.*/version 7~rc1/; $a sort-key a' "id-$w.conf"
+cd "$tmp"
+END
+
+# No more tries are left.
+guest systemd-boot-failed os/default_kernel=$v << 'END'
+two_kernels; bls_entries; loader_conf
+mv "$r/boot/loader/entries/id-$w.conf" "$r/boot/loader/entries/id-$w+0-3.conf"
+END
+
+guest systemd-boot-trying os/default_kernel=$w << 'END'
+two_kernels; bls_entries; loader_conf
+mv "$r/boot/loader/entries/id-$w.conf" "$r/boot/loader/entries/id-$w+2-1.conf"
 END
 
 guest systemd-boot os/bootloader=systemd-boot os/default_kernel=$v has_virtio=yes << 'END'

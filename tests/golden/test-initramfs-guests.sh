@@ -73,10 +73,46 @@ guest mkinitrd has_virtio=yes virtio/blk=initramfs << 'END'
 mkinitrd
 END
 
-guest mkinitrd-not-inserted has_virtio=unknown virtio/blk=unknown \
+guest mkinitrd-not-inserted has_virtio=no virtio/blk=module \
   virtio/pci=initramfs << 'END'
 mkinitrd
 sed -i 's/insmod.*virtio_blk/#&/' "$i/init"
+END
+
+# Something that may load more.
+guest mkinitrd-not-understood has_virtio=unknown virtio/blk=unknown \
+  virtio/pci=initramfs << 'END'
+mkinitrd
+sed -i 's/insmod.*virtio_blk.*/load_drivers/' "$i/init"
+END
+
+# insmod asks neither modprobe.d nor kmod's words.
+guest mkinitrd-blacklist has_virtio=yes virtio/blk=initramfs << 'END'
+mkinitrd
+echo 'blacklist virtio_blk' > "$i/etc/modprobe.d/a.conf"
+cmdline modprobe.blacklist=virtio_blk
+END
+
+guest mkinitrd-module-blacklist has_virtio=no << 'END'
+mkinitrd
+cmdline module_blacklist=virtio_blk
+END
+
+# /init of an initramfs comes before /linuxrc.
+guest mkinitrd-linuxrc has_virtio=yes << 'END'
+mkinitrd
+printf '#!/bin/nash\nfind /\n' > "$i/linuxrc"
+END
+
+# Another shell may not come to a line.
+guest shell-inserts has_virtio=yes << 'END'
+mkinitrd
+sed -i '1s/nash/sh/' "$i/init"
+END
+
+guest shell-inserts-if has_virtio=unknown << 'END'
+mkinitrd
+sed -i '1s/nash/sh/; s/^insmod.*virtio_blk.*/if [ -e x ]; then\n&\nfi/' "$i/init"
 END
 
 guest mkinitrd-without has_virtio=no virtio/blk=module << 'END'
@@ -94,9 +130,48 @@ printf 'kernel/%s.ko\n' block/virtio_blk >> "$m/modules.builtin"
 cmdline initcall_blacklist=foo,virtio_blk_init
 END
 
-for key in rd.driver.blacklist module_blacklist rdblacklist; do
-  guest "$key" has_virtio=no << END
+guest initcall-blacklist-of-a-module has_virtio=no virtio/pci=missing << 'END'
+cmdline initcall_blacklist=virtio_pci_driver_init
+END
+
+# Before 5.18 the function was called init.
+guest initcall-blacklist-old has_virtio=unknown virtio/blk=unknown << 'END'
+cmdline initcall_blacklist=init
+w=5.10.0-1-amd64
+mv "$i/usr/lib/modules/$v" "$i/usr/lib/modules/$w"; mv "$m" "$r/usr/lib/modules/$w"
+for f in vmlinuz config; do mv "$r/boot/$f-$v" "$r/boot/$f-$w"; done
+(cd "$i" && find . | cpio -o -H newc --quiet) > "$r/boot/initrd.img-$w"
+rm -r "$i"
+sed -i "s/$v/$w/g" "$r/boot/grub/grub.cfg"
+END
+
+# The kernel compares names as they are, and takes the last list.
+guest module_blacklist has_virtio=no << 'END'
+cmdline module_blacklist=floppy,virtio_pci
+END
+
+guest module_blacklist-dash has_virtio=yes << 'END'
+cmdline module_blacklist=virtio-pci
+END
+
+guest module_blacklist-last has_virtio=yes << 'END'
+cmdline 'module_blacklist=virtio_pci module_blacklist=floppy'
+END
+
+# kmod does not change names on the command line, and of those who need others
+# only they themselves are asked about.
+guest modprobe-blacklist-dash has_virtio=yes << 'END'
+cmdline modprobe.blacklist=virtio-pci,virtio_ring
+END
+
+# dracut alone takes these; what it makes of them stays when root is there.
+for key in rd.driver.blacklist rdblacklist; do
+  guest "$key" has_virtio=yes << END
 cmdline $key=virtio-pci
+END
+  guest "$key-dracut" has_virtio=no virtio/net=missing << END
+mkdir -p "\$i/usr/lib/dracut/hooks" "\$i/usr/lib/systemd"; : > "\$i/usr/lib/systemd/systemd"
+cmdline $key=virtio-pci,virtio-net
 END
 done
 
@@ -112,6 +187,63 @@ END
 
 guest install-true has_virtio=no << 'END'
 echo 'install virtio_blk true' > "$i/etc/modprobe.d/no.conf"
+END
+
+guest install-another-module has_virtio=unknown << 'END'
+echo 'install virtio_blk /sbin/modprobe other' > "$i/etc/modprobe.d/no.conf"
+END
+
+guest install-pattern has_virtio=no << 'END'
+echo 'install virtio* /bin/false' > "$i/etc/modprobe.d/no.conf"
+END
+
+# The first line counts.
+guest install-twice has_virtio=yes << 'END'
+printf 'install virtio_blk modprobe -i virtio-blk\ninstall virtio_blk false\n' \
+  > "$i/etc/modprobe.d/no.conf"
+END
+
+# kmod then loads the module itself.
+guest install-with-softdep has_virtio=unknown << 'END'
+printf 'install virtio_blk /bin/true\nsoftdep virtio_blk pre: virtio_pci\n' > "$i/etc/modprobe.d/no.conf"
+END
+
+guest alias-besides has_virtio=yes << 'END'
+printf 'alias virtio:d*v* other\nalias virtio:d00000002v* virtio-blk\nalias virtio:d00000001v* virtio_net\n' \
+  > "$i/etc/modprobe.d/no.conf"
+END
+
+guest continued-line has_virtio=no << 'END'
+printf 'blacklist \\\nvirtio-blk\n' > "$i/etc/modprobe.d/no.conf"
+END
+
+guest continued-comment has_virtio=yes << 'END'
+printf '# off: \\\nblacklist virtio_blk\n' > "$i/etc/modprobe.d/no.conf"
+END
+
+guest blacklisted-dependency has_virtio=yes virtio/ring=initramfs << 'END'
+printf 'blacklist virtio_ring\nblacklist virtio\n' > "$i/etc/modprobe.d/no.conf"
+END
+
+guest no-dependency has_virtio=no virtio/ring=module << 'END'
+echo 'install virtio_ring /bin/true' > "$i/etc/modprobe.d/no.conf"
+END
+
+# udev does not ask for the module's name.
+guest alias-of-the-name has_virtio=yes << 'END'
+echo 'alias virtio_blk off' > "$i/etc/modprobe.d/no.conf"
+END
+
+guest alias-of-the-device has_virtio=no << 'END'
+echo 'alias virtio:d00000002v* off' > "$i/etc/modprobe.d/no.conf"
+END
+
+guest alias-of-all-devices has_virtio=no << 'END'
+echo 'alias pci:v00001AF4d*sv*sd*bc*sc*i* off' > "$i/etc/modprobe.d/no.conf"
+END
+
+guest alias-of-some-devices has_virtio=unknown << 'END'
+echo 'alias pci:v00001AF4d00001001sv*sd*bc*sc*i* off' > "$i/etc/modprobe.d/no.conf"
 END
 
 guest install-modprobe has_virtio=yes << 'END'
@@ -133,6 +265,31 @@ guest modprobe-not-masked has_virtio=no << 'END'
 mkdir -p "$i/usr/lib/modprobe.d"
 echo 'blacklist virtio_blk' > "$i/etc/modprobe.d/a.conf"
 touch "$i/usr/lib/modprobe.d/a.conf"
+END
+
+# The same on root, for the network card that is loaded there.
+net_on_root ()
+{
+  rm -r "$i"/usr/lib/modules/*/kernel/drivers/net
+  mkdir -p "$r/usr/lib/modprobe.d" "$r/usr/local/lib/modprobe.d" "$r/etc/modprobe.d"
+}
+
+guest root-masked has_virtio=yes virtio/net=module << 'END'
+net_on_root
+echo 'blacklist virtio_net' > "$r/usr/lib/modprobe.d/a.conf"
+ln -s /dev/null "$r/etc/modprobe.d/a.conf"
+END
+
+guest root-masked-local has_virtio=no virtio/net=missing << 'END'
+net_on_root
+touch "$r/usr/lib/modprobe.d/a.conf"
+echo 'blacklist virtio_net' > "$r/usr/local/lib/modprobe.d/a.conf"
+END
+
+# What lies in /run is gone when the guest starts.
+guest root-run has_virtio=yes virtio/net=module << 'END'
+net_on_root
+mkdir -p "$r/run/modprobe.d"; echo 'blacklist virtio_net' > "$r/run/modprobe.d/a.conf"
 END
 
 # A second archive says otherwise.

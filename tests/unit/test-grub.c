@@ -99,8 +99,73 @@ static const struct {
   { "no default", MENU, NULL, "/boot/vmlinuz-2", NULL, NULL, false },
   { "default without set", "default=2\n" MENU, NULL, "/boot/vmlinuz-3", NULL,
     NULL, false },
-  { "another variable", "set default=\"$mine\"\n" MENU, NULL, NULL, NULL,
-    NULL, false },
+  { "a variable that nobody sets", "set default=\"$mine\"\n" MENU, NULL,
+    "/boot/vmlinuz-2", NULL, NULL, false },
+  { "a variable of the machine", "set default=\"$grub_cpu\"\n" MENU, NULL,
+    NULL, NULL, NULL, false },
+  { "a variable that a search sets",
+    "search --set=mine\nset default=\"$mine\"\n" MENU, NULL, NULL, NULL, NULL,
+    false },
+  { "a variable", "set mine=2\nset default=${mine}\n" MENU, NULL,
+    "/boot/vmlinuz-3", NULL, NULL, false },
+  { "a variable that doubles",
+    "set a=1111111111111111\nset a=$a$a\nset a=$a$a\nset a=$a$a\nset a=$a$a\n"
+    "set a=$a$a\nset a=$a$a\nset a=$a$a\nset a=$a$a\nset a=$a$a\nset a=$a$a\n"
+    "set a=$a$a\nset a=$a$a\nset a=$a$a\nset default=$a\n" MENU,
+    NULL, NULL, NULL, NULL, false },
+  { "saved, and not loaded", "set default=\"${saved_entry}\"\n" MENU,
+    ENV "saved_entry=2\n###", "/boot/vmlinuz-2", NULL, NULL, false },
+  /* greenboot's. */
+  { "boots are counted",
+    "load_env\nset default=0\n"
+    "if [ -n \"${boot_counter}\" -a \"${boot_success}\" = \"0\" ]; then\n"
+    "  if [ \"${boot_counter}\" = \"0\" -o \"${boot_counter}\" = \"-1\" ];"
+    " then\n    set default=2\n    set boot_counter=-1\n"
+    "  else\n    decrement boot_counter\n  fi\n  save_env "
+    "boot_counter\nfi\n" MENU,
+    ENV "boot_counter=-1\nboot_success=0\n", "/boot/vmlinuz-3", NULL, NULL,
+    false },
+  { "boots are counted, and are left",
+    "load_env\nset default=0\n"
+    "if [ -n \"${boot_counter}\" -a \"${boot_success}\" = \"0\" ]; then\n"
+    "  if [ \"${boot_counter}\" = \"0\" -o \"${boot_counter}\" = \"-1\" ];"
+    " then\n    set default=2\n  fi\nfi\n" MENU,
+    ENV "boot_counter=2\nboot_success=0\n", "/boot/vmlinuz-2", NULL, NULL,
+    false },
+  { "not", "if [ ! \"$x\" = y ]; then default=2; fi\n" MENU, NULL,
+    "/boot/vmlinuz-3", NULL, NULL, false },
+  { "tuned",
+    "set tuned_params=\"a=1 b\"\nset tuned_initrd=\"\"\n"
+    "menuentry a {\n linux16 /k ro $tuned_params\n"
+    " initrd16 /i $tuned_initrd\n}\n",
+    NULL, "/k", "/i", "ro a=1 b", false },
+  { "tuned is not there",
+    "menuentry a {\n linux16 /k ro  $tuned_params quiet\n}\n", NULL, "/k",
+    NULL, "ro quiet", false },
+  { "tuned depends",
+    "if [ $grub_platform = efi ]; then\n set tuned_params=x\nfi\n"
+    "menuentry a {\n linux16 /k ro $tuned_params\n}\n",
+    NULL, "/k", NULL, "ro $tuned_params", false },
+  { "an entry's own variable",
+    "function mode {\n set handoff=\"$1\"\n}\n"
+    "menuentry a {\n mode x\n linux /k ro $handoff\n}\n",
+    NULL, "/k", NULL, "ro $handoff", false },
+  { "a quoted dollar", "menuentry 'a $b' {\n linux /k 'x=$y' a\\$b\n}\n",
+    NULL, "/k", NULL, "x=$y a$b", false },
+  { "a file beside", "source $prefix/more.cfg\nset default=$more\n" MENU,
+    NULL, "/boot/vmlinuz-3", NULL, NULL, false },
+  { "a file on the root",
+    "if [ -f /first ]; then\n source \"/first\"\nfi\n"
+    "set default=$more\n" MENU,
+    NULL, "/boot/vmlinuz-3", NULL, NULL, false },
+  { "a file that is not there",
+    "if [ -f ${prefix}/no ]; then\n source ${prefix}/no\n "
+    "default=2\nfi\n" MENU,
+    NULL, "/boot/vmlinuz-2", NULL, NULL, false },
+  { "a file elsewhere", "source (hd1)/x\nset default=$more\n" MENU, NULL,
+    NULL, NULL, NULL, false },
+  { "a file that reads itself", "source $prefix/self.cfg\n" MENU, NULL,
+    "/boot/vmlinuz-2", NULL, NULL, false },
   { "quotes and escapes",
     "set default='it'\"'\"'s \"one\" >> two'\n"
     "menuentry 'a' {\nlinux /a\n}\n"
@@ -142,10 +207,27 @@ static const struct {
     NULL, NULL, false },
 };
 
+static int
+read_file (void *arg, const char *path, struct buf *ret, struct err *e)
+{
+  if (arg && !strcmp (path, "(config)/grubenv"))
+    buf_puts (ret, arg);
+  else if (!strcmp (path, "(config)/more.cfg") || !strcmp (path, "/first"))
+    buf_puts (ret, "set more=2\n");
+  else if (!strcmp (path, "(config)/self.cfg"))
+    buf_puts (ret, "source $prefix/self.cfg\nsource $prefix/self.cfg\n");
+  else
+    return *path == '/' || !strncmp (path, "(config)/", 9) ? 0 : 2;
+  return buf_check (ret, e) == -1 ? -1 : 1;
+}
+
 static void
 check_case (size_t i)
 {
   CLEANUP_FREE char *text = strdup (cases[i].text);
+  CLEANUP_FREE char *env = cases[i].env ? strdup (cases[i].env) : NULL;
+  const struct grub_files files = { read_file, env };
+  struct grub_vars vars = { .env = env, .files = &files };
   struct boot_entry b = { 0 };
   struct err e = { 0 };
   bool bls = false;
@@ -153,7 +235,7 @@ check_case (size_t i)
 
   CHECK (text);
   fprintf (stderr, "%s\n", cases[i].name);
-  CHECK_OK (r = grub_default (text, cases[i].env, &b, &bls, &e));
+  CHECK_OK (r = grub_default (text, &vars, &b, &bls, &e));
   CHECK (bls == cases[i].bls);
   CHECK (r == (cases[i].kernel != NULL));
   if (cases[i].kernel)
@@ -163,6 +245,7 @@ check_case (size_t i)
   if (cases[i].options)
     CHECK_STR (b.options, cases[i].options);
   boot_entry_free (&b);
+  grub_vars_free (&vars);
 }
 
 static void
@@ -192,7 +275,11 @@ static const struct {
     "linux /k\ninitrd /i $tuned_initrd\noptions $kernelopts $tuned_params\n",
     ENV "kernelopts=root=/dev/vda1 ro\n", "/k", "/i", "root=/dev/vda1 ro" },
   { "kernelopts without a block", "linux /k\noptions $kernelopts x\n", NULL,
-    "/k", NULL, NULL },
+    "/k", NULL, "x" },
+  { "no options", "linux /k\n", ENV "default_kernelopts=root=X\n", "/k", NULL,
+    "root=X" },
+  { "an escaped value", "linux /k\noptions $kernelopts\n",
+    ENV "kernelopts=a=\\\\b\n", "/k", NULL, "a=\\b" },
   { "kernelopts in the middle", "linux /k\noptions a $kernelopts b\n",
     ENV "kernelopts=x\n", "/k", NULL, "a x b" },
   { "several", "linux\t/k\ninitrd /a\ninitrd /b\noptions a\noptions b\r\n",
@@ -206,12 +293,15 @@ static void
 check_bls (size_t i)
 {
   CLEANUP_FREE char *text = strdup (bls_cases[i].text);
+  struct grub_vars vars = { .env = bls_cases[i].env };
   struct boot_entry b = { 0 };
   struct err e = { 0 };
 
   CHECK (text);
   fprintf (stderr, "bls: %s\n", bls_cases[i].name);
-  CHECK_OK (bls_entry (text, "id", bls_cases[i].env, &b, &e));
+  grub_load_env (&vars, YES);
+  CHECK_OK (bls_entry (text, "id", &vars, &b, &e));
+  grub_vars_free (&vars);
   CHECK_STR (b.id, "id");
   if (bls_cases[i].kernel)
     CHECK_STR (b.linux_path, bls_cases[i].kernel);

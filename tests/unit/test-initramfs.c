@@ -241,11 +241,23 @@ test_direct (void)
     const char *init, *extra;
     bool has, may;
   } cases[] = {
-    { "#!/bin/nash\n insmod /lib/virtio_blk.ko x=1\n", "a", true, true },
-    { "#!/bin/nash\n/sbin/insmod -f /lib/virtio-blk.ko\n", "a", true, true },
-    { "#!/bin/nash\n#insmod /lib/virtio_blk.ko\n", "a", false, true },
+    { "#!/bin/nash\n insmod /lib/virtio_blk.ko x=1\n", "a", true, false },
+    { "#!/bin/nash\n/sbin/insmod -f /lib/virtio-blk.ko\n", "a", true, false },
+    { "#!/bin/nash\n#insmod /lib/virtio_blk.ko\n", "a", false, false },
     { "insmod /lib/virtio_blk.ko\n", "a", false, true },
-    { "#!/bin/nash\ninsmod /lib/virtio_net.ko\n", "a", false, true },
+    { "#!/bin/nash\ninsmod /lib/virtio_net.ko\n", "a", false, false },
+    { "#! /sbin/nash --quiet\nnash-mount /x\nmkblkdevs\n", "a", false,
+      false },
+    { "#!/bin/nash\nwho-knows\n", "a", false, true },
+    { "#!/bin/nash\nexec /init2\n", "a", false, true },
+    { "#!/bin/sh\necho x\ninsmod /lib/virtio_blk.ko\n", "a", true, true },
+    { "#!/bin/sh\nif x\nthen\ninsmod /lib/virtio_blk.ko\nfi\n", "a", false,
+      true },
+    { "#!/bin/sh\nload () {\ninsmod /lib/virtio_blk.ko\n}\n", "a", false,
+      true },
+    { "#!/bin/sh\ncat <<E\ninsmod /lib/virtio_blk.ko\nE\n", "a", false,
+      true },
+    { "#!", "a", false, true },
     { "", "lib/modules/booster.alias", true, false },
   };
 

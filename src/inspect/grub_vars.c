@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "inspect/grub_vars.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+/* Configurations have a few dozen; each is looked for among all. */
+#define MAX_VARS 256
+/* `set a=$a$a` doubles it each time. */
+#define MAX_VALUE 4096
+
+void
+grub_vars_free (struct grub_vars *v)
+{
+  for (size_t i = 0; i < v->items.len; i++) {
+    free (v->items.items[i].name);
+    free (v->items.items[i].value);
+  }
+  free (v->items.items);
+  v->items = (struct grub_var_vec){ 0 };
+}
+
+/* --- setting --------------------------------------------------------- */
+
+static struct grub_var *
+find (const struct grub_vars *v, const char *name, size_t len)
+{
+  for (size_t i = 0; i < v->items.len; i++)
+    if (!strncmp (v->items.items[i].name, name, len) &&
+        !v->items.items[i].name[len])
+      return &v->items.items[i];
+  return NULL;
+}
+
+/* NULL: it cannot be kept, and so no other is known either. */
+static struct grub_var *
+find_or_add (struct grub_vars *v, const char *name, bool *ret_new)
+{
+  struct grub_var *var = find (v, name, strlen (name)), fresh = { 0 };
+
+  *ret_new = !var;
+  if (var)
+    return var;
+  fresh.name = v->items.len < MAX_VARS ? strdup (name) : NULL;
+  if (!fresh.name || grub_var_vec_push (&v->items, fresh) == -1) {
+    free (fresh.name);
+    v->lost = true;
+    return NULL;
+  }
+  return &v->items.items[v->items.len - 1];
+}
+
+void
+grub_set (struct grub_vars *v, const char *name, const char *value,
+          enum truth when)
+{
+  struct grub_var *var;
+  bool fresh;
+
+  if (when == NO)
+    return;
+  /* Set on a condition, it leads to another copy of the same directory
+   * (Fedora CoreOS, for a mirrored /boot). */
+  if (when == MAYBE && !strcmp (name, "prefix"))
+    return;
+  var = find_or_add (v, name, &fresh);
+  if (!var)
+    return;
+  if (value && strlen (value) > MAX_VALUE)
+    value = NULL;
+  if (when == MAYBE) {
+    const char *before = fresh ? "" : var->value;
+    if (before && value && !strcmp (before, value) && (!fresh || !*value)) {
+      if (fresh)
+        var->value = strdup ("");
+      return;
+    }
+    value = NULL;
+  }
+  free (var->value);
+  var->value = value ? strdup (value) : NULL;
+}
+
+void
+grub_set_local (struct grub_vars *v, const char *name)
+{
+  bool fresh;
+  struct grub_var *var = find_or_add (v, name, &fresh);
+
+  if (!var)
+    return;
+  var->local = true;
+  if (fresh)
+    var->value = strdup ("");
+}
+
+/* In the block a backslash stands before what is to be taken as it is. */
+static void
+unescape (char *s)
+{
+  char *to = s;
+
+  for (; *s; s++) {
+    if (*s == '\\' && s[1])
+      s++;
+    *to++ = *s;
+  }
+  *to = '\0';
+}
+
+void
+grub_load_env (struct grub_vars *v, enum truth when)
+{
+  char *line, *save = NULL;
+  CLEANUP_FREE char *text = v->env ? strdup (v->env) : NULL;
+
+  v->lost = v->lost || (v->env && !text);
+  for (line = text ? strtok_r (text, "\n", &save) : NULL; line;
+       line = strtok_r (NULL, "\n", &save)) {
+    char *value = strchr (line, '=');
+    if (*line == '#' || !value)
+      continue;
+    *value++ = '\0';
+    unescape (value);
+    /* The condition is whether the block is there, and it is. */
+    grub_set (v, line, value, when == NO ? NO : YES);
+  }
+}
+
+/* --- expanding ------------------------------------------------------- */
+
+/* What GRUB sets by itself. */
+static bool
+is_of_grub (const char *name, size_t len)
+{
+  static const char *const beginnings[] = { "feature_", "net_", "pxe_",
+                                            "grub_", "config_" };
+  static const char *const names[] = { "root",      "prefix", "cmdpath",
+                                       "chosen",    "lang",   "shim_lock",
+                                       "locale_dir" };
+
+  if (len == 0 || !(isalpha ((unsigned char) *name) || *name == '_'))
+    return true; /* $?, $1, $@ */
+  for (size_t i = 0; i < ARRAY_SIZE (beginnings); i++)
+    if (!strncmp (name, beginnings[i], MIN (len, strlen (beginnings[i]))) &&
+        len >= strlen (beginnings[i]))
+      return true;
+  for (size_t i = 0; i < ARRAY_SIZE (names); i++)
+    if (strlen (names[i]) == len && !strncmp (name, names[i], len))
+      return true;
+  return false;
+}
+
+/* NULL: not known. */
+static const char *
+value_of (const struct grub_vars *v, const char *name, size_t len,
+          bool in_entry)
+{
+  const struct grub_var *var = find (v, name, len);
+
+  if (var)
+    return in_entry && var->local ? NULL : var->value;
+  return v->lost || is_of_grub (name, len) ? NULL : "";
+}
+
+/* The name behind a '$': *RET_LEN bytes; returns what follows it. */
+static const char *
+variable_name (const char *p, const char **ret, size_t *ret_len)
+{
+  bool braced = *p == '{';
+
+  p += braced;
+  *ret = p;
+  while (isalnum ((unsigned char) *p) || *p == '_')
+    p++;
+  *ret_len = (size_t) (p - *ret);
+  if (*ret_len == 0 && *p && !braced)
+    return p + 1;
+  return p + (braced && *p == '}');
+}
+
+bool
+grub_expand (const struct grub_vars *v, const char *word, bool in_entry,
+             char **ret)
+{
+  CLEANUP_BUF struct buf out = { 0 };
+  const char *name, *value;
+  size_t len;
+
+  buf_puts (&out, "");
+  while (*word) {
+    if (*word != '$') {
+      len = strcspn (word, "$");
+      buf_add (&out, word, len);
+      word += len;
+      continue;
+    }
+    word = variable_name (word + 1, &name, &len);
+    value = value_of (v, name, len, in_entry);
+    if (!value)
+      return false;
+    buf_puts (&out, value);
+    if (out.len > MAX_VALUE * 16)
+      return false;
+  }
+  if (out.failed)
+    return false;
+  *ret = out.data;
+  out = (struct buf){ 0 };
+  for (char *p = *ret; *p; p++)
+    if (*p == GRUB_DOLLAR)
+      *p = '$';
+  return true;
+}
+
+/* --- conditions ------------------------------------------------------ */
+
+static enum truth
+file_is_there (struct grub_vars *v, const char *path, bool filled)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  int r = v->files && !v->err.code
+              ? v->files->read (v->files->arg, path, &text, &v->err)
+              : 2;
+
+  if (r != 1)
+    return r == 0 ? NO : MAYBE;
+  return !filled || text.len ? YES : NO;
+}
+
+static enum truth
+one_operand (struct grub_vars *v, const char *operator, const char * value)
+{
+  if (!strcmp (operator, "-n"))
+    return *value ? YES : NO;
+  if (!strcmp (operator, "-z"))
+    return *value ? NO : YES;
+  if (!strcmp (operator, "-f") || !strcmp (operator, "-e") ||
+      !strcmp (operator, "-s"))
+    return file_is_there (v, value, operator[1] == 's');
+  return MAYBE;
+}
+
+/* What has no -a and no -o in it. */
+static enum truth
+primary (struct grub_vars *v, char **w, size_t n)
+{
+  CLEANUP_FREE char *a = NULL, *b = NULL;
+  enum truth t;
+
+  if (n > 1 && !strcmp (w[0], "!"))
+    return truth_not (primary (v, w + 1, n - 1));
+  if (n == 0 || n > 3)
+    return MAYBE;
+  if (!grub_expand (v, w[n - 1], false, &b))
+    return MAYBE;
+  if (n == 1)
+    return *b ? YES : NO;
+  if (n == 2)
+    return one_operand (v, w[0], b);
+  if (!grub_expand (v, w[0], false, &a))
+    return MAYBE;
+  t = !strcmp (a, b) ? YES : NO;
+  if (!strcmp (w[1], "=") || !strcmp (w[1], "=="))
+    return t;
+  return !strcmp (w[1], "!=") ? truth_not (t) : MAYBE;
+}
+
+/* Words up to the next OPERATOR. */
+static size_t
+up_to (char **w, size_t n, const char *operator)
+{
+  for (size_t i = 0; i < n; i++)
+    if (!strcmp (w[i], operator))
+      return i;
+  return n;
+}
+
+/* -a binds more than -o. */
+static enum truth
+expression (struct grub_vars *v, char **w, size_t n)
+{
+  enum truth any = NO;
+
+  for (size_t i = 0, len; i < n; i += len + 1) {
+    enum truth all = YES;
+
+    len = up_to (w + i, n - i, "-o");
+    for (size_t k = 0, part; k < len; k += part + 1) {
+      part = up_to (w + i + k, len - k, "-a");
+      all = truth_and (all, primary (v, w + i + k, part));
+    }
+    any = truth_not (truth_and (truth_not (any), truth_not (all)));
+  }
+  return any;
+}
+
+enum truth
+grub_condition (struct grub_vars *v, char **w, size_t n)
+{
+  if (n == 0)
+    return MAYBE;
+  if (!strcmp (w[0], "!"))
+    return truth_not (grub_condition (v, w + 1, n - 1));
+  if (n == 1 && (!strcmp (w[0], "true") || !strcmp (w[0], "false")))
+    return w[0][0] == 't' ? YES : NO;
+  for (size_t i = 0; i < n; i++)
+    if (!strcmp (w[i], "(") || !strcmp (w[i], ")"))
+      return MAYBE;
+  if (n > 2 && !strcmp (w[0], "[") && !strcmp (w[n - 1], "]"))
+    return expression (v, w + 1, n - 2);
+  return n > 1 && !strcmp (w[0], "test") ? expression (v, w + 1, n - 1)
+                                         : MAYBE;
+}
