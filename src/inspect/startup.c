@@ -128,6 +128,86 @@ startup_unit_state (const struct vfs *v, const char *name, bool generator,
   return UNIT_ABSENT;
 }
 
+/* In the order of the directories: those of /etc come last, so that what they
+ * take back is taken back. */
+static int
+add_drop_ins (const struct vfs *v, const char *dir, struct buf *to,
+              struct err *e)
+{
+  CLEANUP_NAMES struct names l = { .prefix = "", .suffix = ".conf" };
+  int r = names_in (v, dir, &l, e);
+
+  for (size_t i = 0; r == 0 && i < l.list.len; i++) {
+    CLEANUP_BUF struct buf text = { 0 };
+    CLEANUP_FREE char *path = path_printf (e, "%s/%s", dir, l.list.items[i]);
+    int masked = path ? startup_is_masked (v, path, e) : -1;
+    if (masked == 1)
+      continue;
+    if (masked == -1 || guest_text (v, path, &text, e) == -1)
+      return -1;
+    buf_puts (to, "\n");
+    buf_add (to, buf_str (&text), text.len);
+  }
+  return r;
+}
+
+int
+startup_unit_text (const struct vfs *v, const char *name, struct buf *ret,
+                   struct err *e)
+{
+  CLEANUP_FREE char *path = NULL;
+  int r = startup_unit_state (v, name, false, &path, e);
+
+  buf_reset (ret);
+  if (r != UNIT_THERE)
+    return r == -1 ? -1 : 0;
+  if (guest_text (v, path, ret, e) == -1)
+    return -1;
+  r = 0;
+  for (size_t i = ARRAY_SIZE (unit_dirs); r == 0 && i-- > 0;) {
+    CLEANUP_FREE char *dir = path_printf (e, "%s/%s.d", unit_dirs[i], name);
+    r = dir ? add_drop_ins (v, dir, ret, e) : -1;
+  }
+  return r == -1 ? -1 : buf_check (ret, e);
+}
+
+bool
+startup_unit_has (const struct buf *text, const char *key, const char *value)
+{
+  size_t len = strlen (key), value_len = strlen (value), n;
+  bool found = false;
+
+  for (const char *p = buf_str (text); *p;
+       p += strcspn (p, "\n"), p += *p == '\n') {
+    const char *s = p + strspn (p, " \t");
+    if (strncmp (s, key, len) != 0)
+      continue;
+    s += len + strspn (s + len, " \t");
+    if (*s != '=')
+      continue;
+    s += 1 + strspn (s + 1, " \t");
+    n = strcspn (s, "\n");
+    while (n && strchr (" \t\r", s[n - 1]))
+      n--;
+    found = n && (found || (n == value_len && !memcmp (s, value, n)));
+  }
+  return found;
+}
+
+int
+startup_presets_apply (const struct vfs *v, const char *name, struct err *e)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  int r = guest_text (v, "/etc/machine-id", &text, e);
+
+  if (r == -1 ||
+      (r == 1 && strncmp (buf_str (&text), "uninitialized", 13) != 0))
+    return r == -1 ? -1 : 0;
+  if (startup_unit_text (v, name, &text, e) == -1)
+    return -1;
+  return strstr (buf_str (&text), "[Install]") != NULL;
+}
+
 static bool
 every_boot_reaches (const char *target)
 {
