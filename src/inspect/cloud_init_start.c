@@ -158,6 +158,8 @@ static int
 unit_is_off (struct search *s, const char *unit, struct err *e)
 {
   CLEANUP_BUF struct buf text = { 0 };
+  CLEANUP_FREE char *fails = NULL;
+  int r;
 
   if (startup_unit_text (s->v, unit, &text, e) == -1)
     return -1;
@@ -166,7 +168,9 @@ unit_is_off (struct search *s, const char *unit, struct err *e)
   if (has_word (s->cmdline, ON_CMDLINE) &&
       unit_heeds (&text, "ConditionKernelCommandLine", "!" ON_CMDLINE))
     return by_cmdline (s, e);
-  return 0;
+  if ((r = startup_conditions (s->v, unit, &fails, e)) == 1)
+    return 0;
+  return r == -1 ? -1 : disabled (s, e, "%s: %s does not hold", unit, fails);
 }
 
 /* What starts cloud-init without systemd looks at the switches, or not: its

@@ -28,6 +28,12 @@ int startup_unit_text (const struct vfs *v, const char *name, struct buf *ret,
 bool startup_unit_has (const struct buf *text, const char *key,
                        const char *value);
 
+/* 1: the conditions of unit NAME (systemd.unit(5)) on paths and on being in a
+ * container hold in a virtual machine; others are taken to hold.  0: *RET, to
+ * be freed, is one that does not. */
+int startup_conditions (const struct vfs *v, const char *name, char **ret,
+                        struct err *e) must_check;
+
 /* 1: the next boot is systemd's first (machine-id(5)), when it enables what
  * its presets say, and unit NAME can be enabled. */
 int startup_presets_apply (const struct vfs *v, const char *name,
