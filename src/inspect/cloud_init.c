@@ -28,6 +28,9 @@ cloud_init_free (struct cloud_init *c)
   fact_free (&c->datasources);
   fact_free (&c->config_files);
   fact_free (&c->forced_import);
+  free (c->network_by);
+  c->network_by = NULL;
+  c->network = CLOUD_NETWORK_UNSET;
 }
 
 /* --- the three parts ------------------------------------------------- */

@@ -57,7 +57,32 @@ struct config {
   char *by;   /* the file it is in */
   char *bad;  /* a file that is not YAML, which cloud-init leaves out */
   char *more; /* conf_d: the directory that is read in place of cloud.cfg.d */
+  int network;      /* as in struct cloud_init */
+  bool network_new; /* the file that is being read has it */
+  char *network_by;
 };
+
+/* The mappings of several files are merged, so that "config: disabled" stays
+ * when a later one has other keys. */
+static void
+take_network (yaml_document_t *doc, const yaml_node_t *value,
+              struct config *c)
+{
+  bool any = value->type == YAML_MAPPING_NODE &&
+             value->data.mapping.pairs.start < value->data.mapping.pairs.top;
+
+  for (yaml_node_pair_t *p = any ? value->data.mapping.pairs.start : NULL;
+       p && p < value->data.mapping.pairs.top; p++) {
+    yaml_node_t *config = yaml_document_get_node (doc, p->value);
+    if (!is_key (yaml_document_get_node (doc, p->key), "config"))
+      continue;
+    c->network = is_key (config, "disabled") ? CLOUD_NETWORK_DISABLED
+                                             : CLOUD_NETWORK_GIVEN;
+    return;
+  }
+  if (c->network != CLOUD_NETWORK_DISABLED)
+    c->network = any ? CLOUD_NETWORK_GIVEN : CLOUD_NETWORK_UNSET;
+}
 
 /* What counts in the top-level mapping of a YAML document. */
 static void
@@ -71,6 +96,9 @@ read_mapping (yaml_document_t *doc, yaml_node_t *root, struct config *c,
     if (is_key (key, "datasource_list")) {
       *ret_set = c->set = true;
       c->odd = !take_list (doc, value, &c->datasources);
+    } else if (is_key (key, "network")) {
+      take_network (doc, value, c);
+      c->network_new = true;
     } else if (is_key (key, "conf_d") && value->type == YAML_SCALAR_NODE) {
       free (c->more);
       c->more = strdup ((char *) value->data.scalar.value);
@@ -110,6 +138,7 @@ cleanup_config (struct config *c)
   free (c->by);
   free (c->bad);
   free (c->more);
+  free (c->network_by);
 }
 
 int
@@ -139,7 +168,13 @@ read_config (const struct vfs *v, const char *path, struct config *c,
   if (r <= 0)
     return r;
   buf_printf (&c->files, "%s%s", c->files.len ? "\n" : "", path);
+  c->network_new = false;
   to = read_yaml (&text, c, &set) == -1 ? &c->bad : set ? &c->by : NULL;
+  if (c->network_new) {
+    free (c->network_by);
+    if (!(c->network_by = strdup (path)))
+      return err_set (e, ENOMEM, "out of memory");
+  }
   if (!to)
     return 0;
   free (*to);
@@ -290,6 +325,8 @@ cloud_init_decide_datasources (const struct vfs *v, const struct boot *b,
                : fact_unknown (f, e, "%s", c->config_files.reason);
   if (fact_set (&c->config_files, e, "%s", buf_str (&config.files)) == -1)
     return -1;
+  c->network = config.network;
+  c->network_by = steal_ptr (&config.network_by);
   if (!b->cmdline.value)
     return fact_unknown (f, e, "the kernel command line is not known: %s",
                          b->cmdline.reason);
