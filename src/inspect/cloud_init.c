@@ -28,6 +28,9 @@ cloud_init_free (struct cloud_init *c)
   fact_free (&c->datasources);
   fact_free (&c->config_files);
   fact_free (&c->forced_import);
+  free (c->network_by);
+  c->network_by = NULL;
+  c->network = CLOUD_NETWORK_UNSET;
 }
 
 /* --- the three parts ------------------------------------------------- */
@@ -154,12 +157,15 @@ static int
 find_version (const struct vfs *v, const char *package, struct cloud_init *c,
               struct err *e)
 {
-  /* Since 0.7.9, since 0.7.0. */
-  static const char *const keys[] = { "__VERSION__ =", "StrictVersion(" };
+  /* Since 26.1, since 0.7.9, since 0.7.0. */
+  static const struct {
+    const char *file, *key;
+  } places[] = { { "meson_versions.py", "UPSTREAM_VERSION =" },
+                 { "version.py", "__VERSION__ =" },
+                 { "version.py", "StrictVersion(" } };
   CLEANUP_BUF struct buf text = { 0 };
-  CLEANUP_FREE char *path = NULL;
   const char *egg = strstr (package, "/cloud_init-"), *p;
-  size_t len;
+  size_t len, version_len;
 
   if (egg) {
     egg += strlen ("/cloud_init-");
@@ -168,16 +174,20 @@ find_version (const struct vfs *v, const char *package, struct cloud_init *c,
     return fact_set (&c->version, e, "%.*s", (int) len, egg);
   }
   len = (size_t) (strrchr (package, '/') - package);
-  if (!(path = path_printf (e, "%.*s/version.py", (int) len, package)))
-    return -1;
-  if (guest_text (v, path, &text, e) == -1)
-    return fact_could_not_look (&c->version, e);
-  for (size_t i = 0; i < ARRAY_SIZE (keys); i++)
-    if (quoted_behind (buf_str (&text), keys[i], &p, &len)) {
-      fact_evidence (&c->version, "%s: %s", path, keys[i]);
-      return fact_set (&c->version, e, "%.*s", (int) len, p);
-    }
-  return fact_unknown (&c->version, e, "%s: no version in it", path);
+  for (size_t i = 0; i < ARRAY_SIZE (places); i++) {
+    CLEANUP_FREE char *path =
+        path_printf (e, "%.*s/%s", (int) len, package, places[i].file);
+    if (!path)
+      return -1;
+    if (guest_text (v, path, &text, e) == -1)
+      return fact_could_not_look (&c->version, e);
+    if (!quoted_behind (buf_str (&text), places[i].key, &p, &version_len))
+      continue;
+    fact_evidence (&c->version, "%s: %s", path, places[i].key);
+    return fact_set (&c->version, e, "%.*s", (int) version_len, p);
+  }
+  return fact_unknown (&c->version, e, "%.*s: no version in it", (int) len,
+                       package);
 }
 
 /* What configures a guest in cloud-init's place, or NULL. */
@@ -329,6 +339,27 @@ decide (struct cloud_init *c, struct err *e)
   return fact_set (f, e, "yes");
 }
 
+static int
+decide_start (const struct vfs *v, const struct boot *b, const struct os *os,
+              struct cloud_init *c, struct err *e)
+{
+  __attribute__ ((cleanup (cloud_init_identify_free))) struct identify id;
+
+  if (cloud_init_identify (v, b->cmdline.value ? b->cmdline.value : "", os,
+                           &id, e) == -1)
+    return fact_could_not_look (&c->enabled, e) == -1 ||
+                   fact_unknown (&c->disabled_by, e, "%s",
+                                 c->enabled.reason) == -1 ||
+                   fact_unknown (&c->config_files, e, "%s",
+                                 c->enabled.reason) == -1
+               ? -1
+               : fact_unknown (&c->datasources, e, "%s", c->enabled.reason);
+  return cloud_init_decide_datasources (v, b, &id, c, e) == -1 ||
+                 cloud_init_decide_enabled (v, b, os, &id, c, e) == -1
+             ? -1
+             : 0;
+}
+
 int
 cloud_init_compute (void *arg, struct err *e)
 {
@@ -355,8 +386,7 @@ cloud_init_compute (void *arg, struct err *e)
           -1)
     return -1;
   if (fact_is (&c->installed, "yes") &&
-      (cloud_init_decide_datasources (&g->vfs, b, c, e) == -1 ||
-       cloud_init_decide_enabled (&g->vfs, b, os->init.value, c, e) == -1))
+      decide_start (&g->vfs, b, os, c, e) == -1)
     return -1;
   if (fact_is (&c->installed, "no")
           ? fact_set (&c->flavour, e, "none") == -1 ||

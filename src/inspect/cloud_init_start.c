@@ -13,17 +13,19 @@
 #include "inspect/cloud_init.h"
 #include "inspect/startup.h"
 
-#define MARKER       "/etc/cloud/cloud-init.disabled"
-#define ON_CMDLINE   "cloud-init=disabled"
-#define LOCAL_STAGE  "cloud-init-local.service"
-#define GENERATOR    "cloud-init-generator"
-#define MARKER_SINCE "0.7.7" /* the generator's first release */
+#define MARKER      "/etc/cloud/cloud-init.disabled"
+#define ON_CMDLINE  "cloud-init=disabled"
+#define LOCAL_STAGE "cloud-init-local.service"
+#define GENERATOR   CLOUD_INIT_GENERATOR
 
 struct search {
   const struct vfs *v;
   const struct boot *b;
   const char *init; /* NULL: not known */
+  const struct identify *id;
   struct cloud_init *c;
+  bool marker;         /* MARKER is there */
+  const char *cmdline; /* of the kernel */
 };
 
 /* Each ends the search: 1, or -1. */
@@ -87,15 +89,94 @@ is_systemd (const struct search *s)
 static bool
 has_word (const char *cmdline, const char *word)
 {
-  const char *p = cmdline_word (cmdline, word);
+  size_t len = strlen (word);
 
-  return p && strcspn (p, " \t") == strlen (word);
+  for (const char *p = cmdline; *p; p += strcspn (p, " \t")) {
+    p += strspn (p, " \t");
+    if (strcspn (p, " \t") == len && !strncmp (p, word, len))
+      return true;
+  }
+  return false;
 }
 
-/* What starts cloud-init without systemd looks at the switch, or not: its
- * script says.  1: some of them do. */
 static int
-scripts_mention (const struct search *s, const char *word, struct err *e)
+by_marker (struct search *s, struct err *e)
+{
+  return disabled (s, e, "%s", MARKER);
+}
+
+static int
+by_cmdline (struct search *s, struct err *e)
+{
+  return disabled (s, e, ON_CMDLINE " on the kernel command line");
+}
+
+/* The generator itself looks at the switches, the command line's first. Since
+ * 23.4 ds-identify does, and takes a part of a word, too; and a generator
+ * that finds no ds-identify starts nothing. */
+static int
+generator_is_off (struct search *s, const char *path, struct err *e)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  const char *word;
+  int r = guest_text (s->v, path, &text, e);
+  bool on;
+
+  if (r == -1)
+    return -1;
+  if (strstr (buf_str (&text), "dsidentify") &&
+      !strstr (buf_str (&text), "etc_file()"))
+    return !s->id->asked
+               ? disabled (s, e, "%s: it cannot run ds-identify", path)
+           : s->marker                       ? by_marker (s, e)
+           : strstr (s->cmdline, ON_CMDLINE) ? by_cmdline (s, e)
+                                             : 0;
+  word = cmdline_word (s->cmdline, "cloud-init=");
+  if (word && has_word (word, ON_CMDLINE) &&
+      strcspn (word, " \t") == strlen (ON_CMDLINE))
+    return by_cmdline (s, e);
+  on = word && !strncmp (word, "cloud-init=enabled", 18) &&
+       strcspn (word, " \t") == 18;
+  if (on || !s->marker)
+    return 0;
+  r = vfs_exists (s->v, "/etc/cloud/cloud-init.enabled", e);
+  return r == 0 ? by_marker (s, e) : r == 1 ? 0 : -1;
+}
+
+/* Does TEXT of a unit have the condition?  One that starts nothing is not as
+ * any release has it, and is taken for one that does. */
+static bool
+unit_heeds (const struct buf *text, const char *key, const char *value)
+{
+  return startup_unit_has (text, key, value) ||
+         !strstr (buf_str (text), "ExecStart");
+}
+
+/* Conditions of unit UNIT, and of its drop-ins, on the switches: of all
+ * distributions since 23.4, of Red Hat's before. */
+static int
+unit_is_off (struct search *s, const char *unit, struct err *e)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  CLEANUP_FREE char *fails = NULL;
+  int r;
+
+  if (startup_unit_text (s->v, unit, &text, e) == -1)
+    return -1;
+  if (s->marker && unit_heeds (&text, "ConditionPathExists", "!" MARKER))
+    return by_marker (s, e);
+  if (has_word (s->cmdline, ON_CMDLINE) &&
+      unit_heeds (&text, "ConditionKernelCommandLine", "!" ON_CMDLINE))
+    return by_cmdline (s, e);
+  if ((r = startup_conditions (s->v, unit, &fails, e)) == 1)
+    return 0;
+  return r == -1 ? -1 : disabled (s, e, "%s: %s does not hold", unit, fails);
+}
+
+/* What starts cloud-init without systemd looks at the switches, or not: its
+ * script says. */
+static int
+scripts_are_off (struct search *s, struct err *e)
 {
   static const char *const paths[] = { "/etc/init.d/cloud-init",
                                        "/etc/init.d/cloud-init-local",
@@ -104,140 +185,28 @@ scripts_mention (const struct search *s, const char *word, struct err *e)
 
   for (size_t i = 0; i < ARRAY_SIZE (paths); i++) {
     CLEANUP_BUF struct buf text = { 0 };
-    int r = guest_text (s->v, paths[i], &text, e);
-    if (r == -1)
+    if (guest_text (s->v, paths[i], &text, e) == -1)
       return -1;
-    if (strstr (buf_str (&text), word))
-      return 1;
+    if (s->marker && strstr (buf_str (&text), "cloud-init.disabled"))
+      return by_marker (s, e);
+    if (strstr (s->cmdline, ON_CMDLINE) &&
+        strstr (buf_str (&text), ON_CMDLINE))
+      return by_cmdline (s, e);
   }
   return 0;
 }
 
-/* A switch is on.  The units and the generator heed it, since there is one;
- * scripts may. */
-static int
-switched_off (struct search *s, const char *what, const char *word,
-              struct err *e)
-{
-  const char *version = s->c->version.value;
-  bool systemd = is_systemd (s);
-  int r = systemd ? 1 : scripts_mention (s, word, e);
-
-  if (r == -1)
-    return -1;
-  if (systemd && version && *version &&
-      version_compare (version, MARKER_SINCE) < 0)
-    r = 0;
-  return r == 1 ? disabled (s, e, "%s", what)
-                : undecided (s, e,
-                             "%s: it is not known whether this version"
-                             " heeds it",
-                             what);
-}
-
-static int
-look_for_switches (struct search *s, struct err *e)
-{
-  const char *cmdline = s->b->cmdline.value ? s->b->cmdline.value : "";
-  int r = vfs_exists (s->v, MARKER, e);
-
-  if (r == -1)
-    return -1;
-  if (r == 1 && has_word (cmdline, "cloud-init=enabled"))
-    return undecided (s, e,
-                      MARKER
-                      " is there, and cloud-init=enabled is on the"
-                      " kernel command line: which of them wins depends"
-                      " on the version");
-  if (r == 1)
-    return switched_off (s, MARKER, "cloud-init.disabled", e);
-  if (has_word (cmdline, ON_CMDLINE))
-    return switched_off (s, ON_CMDLINE " on the kernel command line",
-                         ON_CMDLINE, e);
-  return 0;
-}
-
-/* --- ds-identify ----------------------------------------------------- */
-
-int
-cloud_init_ds_identify (const struct vfs *v, struct err *e)
-{
-  static const char *const dirs[] = { "/usr/lib", "/usr/libexec", "/lib",
-                                      "/usr/local/lib",
-                                      "/usr/local/libexec" };
-  int r = 0;
-
-  for (size_t i = 0; r == 0 && i < ARRAY_SIZE (dirs); i++) {
-    CLEANUP_FREE char *path = NULL;
-    r = there_printf (v, false, &path, e, "%s/cloud-init/ds-identify",
-                      dirs[i]);
-  }
-  return r;
-}
-
-/* *RET: "policy:" of its configuration, or "ci.di.policy=" of the command
- * line, which wins; or NULL. */
-static int
-read_policy (const struct search *s, char **ret, struct err *e)
-{
-  CLEANUP_BUF struct buf text = { 0 };
-  const char *word = s->b->cmdline.value
-                         ? cmdline_word (s->b->cmdline.value, "ci.di.policy=")
-                         : NULL;
-  int r =
-      word ? 0 : guest_text (s->v, "/etc/cloud/ds-identify.cfg", &text, e);
-
-  *ret = word ? strndup (word + 13, strcspn (word + 13, " \t")) : NULL;
-  for (const char *p = buf_str (&text); r == 1 && *p;
-       p += strcspn (p, "\n"), p += *p == '\n') {
-    const char *t = p + strspn (p, " \t");
-    if (strncmp (t, "policy:", 7))
-      continue;
-    t += 7;
-    t += strspn (t, " \t\"'");
-    free (*ret);
-    *ret = strndup (t, strcspn (t, " \t\"'#\n"));
-  }
-  if (r == -1)
-    return -1;
-  if (*ret)
-    fact_evidence (&s->c->enabled, "ds-identify: policy %s", *ret);
-  return 0;
-}
-
-/* With one data source, or one and None, it is not searched for. */
-static bool
-is_searched_for (const char *list)
-{
-  const char *second = strchr (list, '\n');
-
-  return second && strcmp (second + 1, "None") != 0;
-}
-
-/* The generator BY starts cloud-init.target, if ds-identify finds a data
- * source: the provider's, unless the configuration leaves it out. */
+/* The generator starts cloud-init.target, wanted by BY, if ds-identify finds
+ * a data source: the provider's, unless the configuration leaves it out. */
 static int
 ask_ds_identify (struct search *s, const char *by, struct err *e)
 {
-  CLEANUP_FREE char *policy = NULL;
-  const struct fact *list = &s->c->datasources;
-  int r;
-
-  if (read_policy (s, &policy, e) == -1)
-    return -1;
-  if (policy && !strncmp (policy, "disabled", 8))
-    return disabled (s, e, "ds-identify: policy %s", policy);
-  if ((r = cloud_init_ds_identify (s->v, e)) == -1)
-    return -1;
-  if (r == 0 || (policy && (!strncmp (policy, "enabled", 7) ||
-                            !strncmp (policy, "report", 6) ||
-                            strstr (policy, "notfound=enabled"))))
+  if (s->id->asked && s->id->policy)
+    fact_evidence (&s->c->enabled, "ds-identify: policy %s", s->id->policy);
+  if (!s->id->asked || s->id->starts == 1)
     return enabled (s, by, e);
-  if (!fact_known (list))
-    return undecided (s, e, "%s", list->reason);
-  if (!*list->value || !is_searched_for (list->value) ||
-      cloud_init_has_datasource (list->value, "ConfigDrive"))
-    return enabled (s, by, e);
+  if (s->id->starts == 0)
+    return disabled (s, e, "ds-identify: policy %s", s->id->policy);
   return undecided (s, e,
                     "ds-identify starts cloud-init only where it finds a data"
                     " source of datasource_list, which has no ConfigDrive");
@@ -264,6 +233,8 @@ by_generator (struct search *s, const char *link, struct err *e)
                              link)
                 : 0;
   fact_evidence (&s->c->enabled, "%s: there", generator);
+  if (link && (r = generator_is_off (s, generator, e)) != 0)
+    return r;
   if (!link)
     return undecided (s, e, "%s is there, and no link starts the services",
                       generator);
@@ -313,6 +284,8 @@ look_at_units (struct search *s, struct err *e)
                       "%s is masked: the later stages would run, and not the"
                       " one that looks for a configuration drive",
                       masked);
+  if ((r = unit_is_off (s, unit, e)) != 0)
+    return r;
   if ((r = startup_unit (s->v, unit, &link, e)) == -1)
     return -1;
   if (r == 1)
@@ -327,6 +300,26 @@ look_at_units (struct search *s, struct err *e)
 
 /* --- the answer ------------------------------------------------------ */
 
+/* Nothing starts it; but the first boot may change that. */
+static int
+nothing_starts (struct search *s, struct err *e)
+{
+  CLEANUP_FREE char *path = NULL;
+  const char *unit = NULL;
+  int r = is_systemd (s) ? find_main_unit (s, &unit, &path, e) : UNIT_ABSENT;
+
+  if (r != -1)
+    r = r == UNIT_THERE ? startup_presets_apply (s->v, unit, e) : 0;
+  if (r == -1)
+    return -1;
+  return r == 1
+             ? undecided (s, e,
+                          "/etc/machine-id is not there: systemd applies its"
+                          " presets at the first boot, which may enable what"
+                          " is not enabled now")
+             : disabled (s, e, "no start-up unit, link or job is enabled");
+}
+
 static int
 look_at_start (struct search *s, struct err *e)
 {
@@ -337,19 +330,28 @@ look_at_start (struct search *s, struct err *e)
     return r;
   if ((r = startup_service (s->v, s->init, "cloud-init", &by, e)) == -1)
     return -1;
-  return r == 1 ? enabled (s, by, e)
-                : disabled (s, e, "no start-up unit, link or job is enabled");
+  if (r == 0)
+    return nothing_starts (s, e);
+  if ((r = scripts_are_off (s, e)) != 0)
+    return r;
+  return enabled (s, by, e);
 }
 
 int
 cloud_init_decide_enabled (const struct vfs *v, const struct boot *b,
-                           const char *init, struct cloud_init *c,
-                           struct err *e)
+                           const struct os *os, const struct identify *id,
+                           struct cloud_init *c, struct err *e)
 {
-  struct search s = { v, b, init, c };
-  int r = look_for_switches (&s, e);
+  struct search s = { .v = v,
+                      .b = b,
+                      .init = os->init.value,
+                      .id = id,
+                      .c = c,
+                      .cmdline = b->cmdline.value ? b->cmdline.value : "" };
+  int r = vfs_exists (v, MARKER, e);
 
-  if (r == 0)
+  s.marker = r == 1;
+  if (r != -1)
     r = look_at_start (&s, e);
   if (r == -1)
     return fact_could_not_look (&c->enabled, e) == -1

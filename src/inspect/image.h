@@ -248,6 +248,13 @@ struct cloud_init {
   struct fact installed_as;  /* image_cloud_init_package has it */
   struct fact forced_import; /* does a start-up script read the settings that
                                 a forced import leaves? */
+  /* What its configuration says of the network. */
+  enum {
+    CLOUD_NETWORK_UNSET,    /* it writes one for the card that it finds */
+    CLOUD_NETWORK_DISABLED, /* it leaves that to the guest */
+    CLOUD_NETWORK_GIVEN     /* it writes what NETWORK_BY holds */
+  } network;
+  char *network_by; /* the file, or NULL */
 };
 const struct cloud_init *image_cloud_init (struct image *img, struct err *e);
 /* installed_as: "package" or "source".  Cost: reads the package database. */

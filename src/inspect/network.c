@@ -259,10 +259,19 @@ decide_dhcp (const struct vfs *v, const struct cloud_init *c,
 {
   const struct card *found = NULL;
 
-  if (fact_is (&c->would_run, "yes")) {
+  if (fact_is (&c->would_run, "yes") && c->network == CLOUD_NETWORK_UNSET) {
     fact_evidence (f, "cloud-init would run, and writes the configuration");
     return fact_set (f, e, "yes");
   }
+  if (fact_is (&c->would_run, "yes") && c->network == CLOUD_NETWORK_DISABLED)
+    fact_evidence (f, "%s: cloud-init leaves the network alone",
+                   c->network_by);
+  if (fact_is (&c->would_run, "yes") && c->network == CLOUD_NETWORK_GIVEN &&
+      !cards->len)
+    return fact_unknown (f, e,
+                         "%s tells cloud-init of the network, in a form that"
+                         " is not read",
+                         c->network_by);
   for (size_t i = 0; i < cards->len; i++)
     if (matches (&cards->items[i], eth0) && (!found || !found->dhcp4))
       found = &cards->items[i];
@@ -316,12 +325,15 @@ decide (struct image *img, const struct vfs *v, const struct boot *b,
   __attribute__ ((
       cleanup (network_config_free))) struct card_vec cards = { 0 };
   const struct cloud_init *c = image_cloud_init (img, e);
+  bool given;
 
   if (!c)
     return -1;
   if (decide_eth0 (v, b, &n->eth0, e) == -1)
     return -1;
-  if (network_config_read (v, &cards, e) == -1) {
+  given = fact_is (&c->would_run, "yes") && c->network == CLOUD_NETWORK_GIVEN;
+  if ((given ? network_config_add_netplan (v, c->network_by, &cards, e)
+             : network_config_read (v, &cards, e)) == -1) {
     if (fact_could_not_look (&n->interfaces, e) == -1 ||
         fact_unknown (&n->ipv6, e, "%s", n->interfaces.reason) == -1)
       return -1;

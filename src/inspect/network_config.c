@@ -16,6 +16,7 @@ network_config_free (struct card_vec *v)
     free (v->items[i].name);
     free (v->items[i].mac);
     free (v->items[i].source);
+    free (v->items[i].id);
   }
   free (v->items);
   *v = (struct card_vec){ 0 };
@@ -92,25 +93,38 @@ struct interfaces {
 
 static int read_interfaces (struct interfaces *n, const char *path);
 
-/* source GLOB: the directory of it is listed. */
+/* As run-parts takes them. */
+static bool
+is_plain_name (const char *s)
+{
+  return s[strspn (s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                      "0123456789_-")] == '\0';
+}
+
+/* Reads the files of DIR, below that of the file that is read, whose names
+ * match GLOB; NULL: the plain names. */
 static int
-source_glob (struct interfaces *n, const char *glob)
+source_from (struct interfaces *n, const char *dir, const char *glob)
 {
   CLEANUP_NAMES struct names files = { .prefix = "", .suffix = "" };
-  const char *slash = strrchr (glob, '/');
-  CLEANUP_FREE char *dir = slash ? strndup (glob, (size_t) (slash - glob))
-                                 : strdup ("/etc/network");
+  CLEANUP_FREE char *whole = NULL;
+  const char *slash = strrchr (n->path, '/');
 
-  if (!dir)
+  if (asprintf (&whole, "%.*s%s",
+                *dir == '/' ? 0 : (int) (slash - n->path) + 1, n->path,
+                dir) == -1) {
+    whole = NULL;
     return err_set (n->err, ENOMEM, "out of memory");
-  if (names_in (n->v, dir, &files, n->err) == -1)
+  }
+  if (names_in (n->v, whole, &files, n->err) == -1)
     return -1;
   for (size_t i = 0; i < files.list.len; i++) {
     CLEANUP_FREE char *path = NULL;
 
-    if (fnmatch (slash ? slash + 1 : glob, files.list.items[i], 0) != 0)
+    if (glob ? fnmatch (glob, files.list.items[i], 0) != 0
+             : !is_plain_name (files.list.items[i]))
       continue;
-    if (asprintf (&path, "%s/%s", dir, files.list.items[i]) == -1) {
+    if (asprintf (&path, "%s/%s", whole, files.list.items[i]) == -1) {
       path = NULL;
       return err_set (n->err, ENOMEM, "out of memory");
     }
@@ -118,6 +132,18 @@ source_glob (struct interfaces *n, const char *glob)
       return -1;
   }
   return 0;
+}
+
+/* source GLOB: the directory of it is listed. */
+static int
+source_glob (struct interfaces *n, char *glob)
+{
+  char *slash = strrchr (glob, '/');
+
+  if (!slash)
+    return source_from (n, "", glob);
+  *slash = '\0';
+  return source_from (n, glob, slash + 1);
 }
 
 static struct card *
@@ -162,14 +188,8 @@ interfaces_line (void *arg, char *line)
     return 0;
   if (!strcmp (w[0], "source"))
     return source_glob (n, w[1]);
-  if (!strcmp (w[0], "source-directory")) {
-    CLEANUP_FREE char *glob = NULL;
-    if (asprintf (&glob, "%s/*", w[1]) == -1) {
-      glob = NULL;
-      return err_set (n->err, ENOMEM, "out of memory");
-    }
-    return source_glob (n, glob);
-  }
+  if (!strcmp (w[0], "source-directory"))
+    return source_from (n, w[1], NULL);
   if (!strcmp (w[0], "iface") && words >= 4)
     return iface_line (n, w);
   if (strcmp (w[0], "auto") != 0 && strncmp (w[0], "allow-", 6) != 0)
@@ -196,6 +216,8 @@ read_interfaces (struct interfaces *n, const char *path)
   r = guest_text (n->v, path, &text, n->err);
   if (r != 1 || !text.data)
     return r == -1 ? -1 : 0;
+  for (char *p = text.data; (p = strstr (p, "\\\n"));)
+    p[0] = p[1] = ' '; /* a line that goes on */
   n->path = path;
   n->depth++;
   r = each_line (text.data, interfaces_line, n) ? -1 : 0;
@@ -235,6 +257,7 @@ ifcfg_file (const struct vfs *v unused_arg, const char *path, char *text,
                     *address = shell_value (text, "IPADDR"),
                     *six = shell_value (text, "IPV6ADDR");
   const char *name = strstr (path, "ifcfg-") + 6;
+  bool suse = strstr (path, "/network/") != NULL;
   struct card *c;
 
   if (!strcmp (name, "lo") || strchr (name, '~') || strchr (name, '.') ||
@@ -247,7 +270,8 @@ ifcfg_file (const struct vfs *v unused_arg, const char *path, char *text,
                                !strcmp (startmode, "onboot") ||
                                !strcmp (startmode, "hotplug") ||
                                !strcmp (startmode, "nfsroot")
-                         : !onboot || is_yes (onboot);
+               : suse ? false
+                      : !onboot || is_yes (onboot);
   c->dhcp4 = proto && !strncasecmp (proto, "dhcp", 4) &&
              strcasecmp (proto, "dhcp6") != 0;
   c->auto6 = proto && !strcasecmp (proto, "dhcp6");
@@ -412,7 +436,13 @@ netplan_addresses (yaml_document_t *doc, yaml_node_t *list, struct card *c)
     return;
   for (yaml_node_item_t *i = list->data.sequence.items.start;
        i < list->data.sequence.items.top; i++) {
-    const char *s = yaml_text (yaml_document_get_node (doc, *i));
+    yaml_node_t *n = yaml_document_get_node (doc, *i);
+    const char *s = yaml_text (n);
+    /* With options it is the key of a mapping. */
+    if (n->type == YAML_MAPPING_NODE &&
+        n->data.mapping.pairs.start < n->data.mapping.pairs.top)
+      s = yaml_text (
+          yaml_document_get_node (doc, n->data.mapping.pairs.start->key));
     if (s && strchr (s, ':'))
       c->static6 = true;
     else if (s)
@@ -420,6 +450,50 @@ netplan_addresses (yaml_document_t *doc, yaml_node_t *list, struct card *c)
   }
 }
 
+/* Replaces *TO by a copy of TEXT, if there is one. */
+static int
+replace (char **to, const char *text, struct err *e)
+{
+  char *copy = text ? strdup (text) : NULL;
+
+  if (!text)
+    return 0;
+  if (!copy)
+    return err_set (e, ENOMEM, "out of memory");
+  free (*to);
+  *to = copy;
+  return 0;
+}
+
+/* The card of definition ID, which an earlier file may have begun. */
+static struct card *
+netplan_begin (const char *id, const char *path, struct card_vec *to,
+               struct err *e)
+{
+  struct card *c = NULL;
+
+  for (size_t i = 0; i < to->len; i++)
+    if (to->items[i].id && !strcmp (to->items[i].id, id))
+      return replace (&to->items[i].source, path, e) == -1 ? NULL
+                                                           : &to->items[i];
+  if (!(c = add_card (to, id, path, e)) || replace (&c->id, id, e) == -1)
+    return NULL;
+  c->started = true;
+  return c;
+}
+
+static void
+netplan_flag (yaml_document_t *doc, yaml_node_t *node, const char *key,
+              bool *to)
+{
+  const char *text = yaml_text (yaml_get (doc, node, key));
+
+  if (text)
+    *to = is_yes (text) || !strcasecmp (text, "y");
+}
+
+/* What a later file says replaces what an earlier one said; addresses are
+ * added. */
 static int
 netplan_card (yaml_document_t *doc, const char *id, yaml_node_t *node,
               const char *path, struct card_vec *to, struct err *e)
@@ -427,20 +501,20 @@ netplan_card (yaml_document_t *doc, const char *id, yaml_node_t *node,
   yaml_node_t *match = yaml_get (doc, node, "match");
   const char *name = yaml_text (yaml_get (doc, match, "name")),
              *mac = yaml_text (yaml_get (doc, match, "macaddress")),
-             *renamed = yaml_text (yaml_get (doc, node, "set-name"));
-  struct card *c = add_card (to,
-                             name    ? name
-                             : match ? (renamed ? renamed : "*")
-                                     : id,
-                             path, e);
+             *renamed = yaml_text (yaml_get (doc, node, "set-name")),
+             *mode = yaml_text (yaml_get (doc, node, "activation-mode"));
+  struct card *c = netplan_begin (id, path, to, e);
 
   if (!c)
     return -1;
-  if (mac && !(c->mac = strdup (mac)))
-    return err_set (e, ENOMEM, "out of memory");
-  c->started = true;
-  c->dhcp4 = is_yes (yaml_text (yaml_get (doc, node, "dhcp4")));
-  c->auto6 = is_yes (yaml_text (yaml_get (doc, node, "dhcp6")));
+  if (match && !name)
+    name = renamed ? renamed : "*";
+  if (replace (&c->name, name, e) == -1 || replace (&c->mac, mac, e) == -1)
+    return -1;
+  if (mode)
+    c->started = strcmp (mode, "manual") != 0 && strcmp (mode, "off") != 0;
+  netplan_flag (doc, node, "dhcp4", &c->dhcp4);
+  netplan_flag (doc, node, "dhcp6", &c->auto6);
   netplan_addresses (doc, yaml_get (doc, node, "addresses"), c);
   return 0;
 }
@@ -487,6 +561,51 @@ netplan_file (const struct vfs *v unused_arg, const char *path, char *text,
   return r;
 }
 
+int
+network_config_add_netplan (const struct vfs *v, const char *path,
+                            struct card_vec *to, struct err *e)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  size_t before = to->len;
+  int r = guest_text (v, path, &text, e);
+
+  if (r == 1 && text.data && netplan_file (v, path, text.data, to, e) == -1)
+    return err_in (e, "%s", path);
+  return r == -1 ? -1 : to->len > before;
+}
+
+/* netplan(5): files of all directories by their names; one of /etc replaces
+ * one of /usr/lib. */
+static int
+from_netplan (const struct vfs *v, struct card_vec *to, struct err *e)
+{
+  static const char *const dirs[] = { "/etc/netplan", "/lib/netplan" };
+  CLEANUP_NAMES struct names own = { .prefix = "", .suffix = ".yaml" };
+  CLEANUP_NAMES struct names lib = { .prefix = "", .suffix = ".yaml" };
+  size_t i = 0, k = 0;
+
+  if (names_in (v, dirs[0], &own, e) == -1 ||
+      names_in (v, dirs[1], &lib, e) == -1)
+    return -1;
+  while (i < own.list.len || k < lib.list.len) {
+    int order = i == own.list.len ? 1
+                : k == lib.list.len
+                    ? -1
+                    : strcmp (own.list.items[i], lib.list.items[k]);
+    CLEANUP_FREE char *path = NULL;
+    if (asprintf (&path, "%s/%s", dirs[order > 0],
+                  order > 0 ? lib.list.items[k] : own.list.items[i]) == -1) {
+      path = NULL;
+      return err_set (e, ENOMEM, "out of memory");
+    }
+    i += order <= 0;
+    k += order >= 0;
+    if (network_config_add_netplan (v, path, to, e) == -1)
+      return -1;
+  }
+  return 0;
+}
+
 /* --- all ------------------------------------------------------------- */
 
 int
@@ -498,13 +617,12 @@ network_config_read (const struct vfs *v, struct card_vec *to, struct err *e)
   } places[] = {
     { "/etc/sysconfig/network-scripts", "ifcfg-", "", ifcfg_file },
     { "/etc/sysconfig/network", "ifcfg-", "", ifcfg_file },
-    { "/etc/netplan", "", ".yaml", netplan_file },
     { "/etc/systemd/network", "", ".network", networkd_file },
     { "/usr/lib/systemd/network", "zz-", ".network", networkd_file },
     { "/etc/NetworkManager/system-connections", "", "", keyfile_file },
   };
 
-  if (from_interfaces (v, to, e) == -1)
+  if (from_interfaces (v, to, e) == -1 || from_netplan (v, to, e) == -1)
     return -1;
   for (size_t i = 0; i < ARRAY_SIZE (places); i++)
     if (each_file (v, places[i].dir, places[i].prefix, places[i].suffix,

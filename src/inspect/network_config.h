@@ -10,7 +10,8 @@
 struct card {
   char *name;   /* "eth0", or a pattern ("en*", "*"); never NULL */
   char *mac;    /* configured for a card with this address alone; or NULL */
-  char *source; /* the file */
+  char *source; /* the file; of netplan the last that has something of it */
+  char *id;     /* netplan's name of the definition, or NULL */
   bool started; /* at boot */
   bool dhcp4, static4, auto6, static6;
 };
@@ -21,6 +22,11 @@ DEFINE_VEC (card_vec, struct card)
  * like. */
 int network_config_read (const struct vfs *v, struct card_vec *to,
                          struct err *e) must_check;
+/* Adds what YAML file PATH has of cards, in netplan's form, under "network":
+ * 1.  0: it has none in that form. */
+int network_config_add_netplan (const struct vfs *v, const char *path,
+                                struct card_vec *to,
+                                struct err *e) must_check;
 void network_config_free (struct card_vec *v);
 
 #endif

@@ -95,6 +95,7 @@ startup_is_masked (const struct vfs *v, const char *path, struct err *e)
 
 /* --- systemd --------------------------------------------------------- */
 
+/* What lies in /run does not outlast the machine. */
 static const char *const unit_dirs[] = { "/etc/systemd/system",
                                          "/usr/local/lib/systemd/system",
                                          "/usr/lib/systemd/system",
@@ -128,21 +129,195 @@ startup_unit_state (const struct vfs *v, const char *name, bool generator,
   return UNIT_ABSENT;
 }
 
-static bool
-every_boot_reaches (const char *target)
+/* In the order of the directories: those of /etc come last, so that what they
+ * take back is taken back. */
+static int
+add_drop_ins (const struct vfs *v, const char *dir, struct buf *to,
+              struct err *e)
+{
+  CLEANUP_NAMES struct names l = { .prefix = "", .suffix = ".conf" };
+  int r = names_in (v, dir, &l, e);
+
+  for (size_t i = 0; r == 0 && i < l.list.len; i++) {
+    CLEANUP_BUF struct buf text = { 0 };
+    CLEANUP_FREE char *path = path_printf (e, "%s/%s", dir, l.list.items[i]);
+    int masked = path ? startup_is_masked (v, path, e) : -1;
+    if (masked == 1)
+      continue;
+    if (masked == -1 || guest_text (v, path, &text, e) == -1)
+      return -1;
+    buf_puts (to, "\n");
+    buf_add (to, buf_str (&text), text.len);
+  }
+  return r;
+}
+
+int
+startup_unit_text (const struct vfs *v, const char *name, struct buf *ret,
+                   struct err *e)
+{
+  CLEANUP_FREE char *path = NULL;
+  int r = startup_unit_state (v, name, false, &path, e);
+
+  buf_reset (ret);
+  if (r != UNIT_THERE)
+    return r == -1 ? -1 : 0;
+  if (guest_text (v, path, ret, e) == -1)
+    return -1;
+  r = 0;
+  for (size_t i = ARRAY_SIZE (unit_dirs); r == 0 && i-- > 0;) {
+    CLEANUP_FREE char *dir = path_printf (e, "%s/%s.d", unit_dirs[i], name);
+    r = dir ? add_drop_ins (v, dir, ret, e) : -1;
+  }
+  return r == -1 ? -1 : buf_check (ret, e);
+}
+
+bool
+startup_unit_has (const struct buf *text, const char *key, const char *value)
+{
+  size_t len = strlen (key), value_len = strlen (value), n;
+  bool found = false;
+
+  for (const char *p = buf_str (text); *p;
+       p += strcspn (p, "\n"), p += *p == '\n') {
+    const char *s = p + strspn (p, " \t");
+    if (strncmp (s, key, len) != 0)
+      continue;
+    s += len + strspn (s + len, " \t");
+    if (*s != '=')
+      continue;
+    s += 1 + strspn (s + 1, " \t");
+    n = strcspn (s, "\n");
+    while (n && strchr (" \t\r", s[n - 1]))
+      n--;
+    found = n && (found || (n == value_len && !memcmp (s, value, n)));
+  }
+  return found;
+}
+
+int
+startup_presets_apply (const struct vfs *v, const char *name, struct err *e)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  int r = guest_text (v, "/etc/machine-id", &text, e);
+
+  if (r == -1 ||
+      (r == 1 && strncmp (buf_str (&text), "uninitialized", 13) != 0))
+    return r == -1 ? -1 : 0;
+  if (startup_unit_text (v, name, &text, e) == -1)
+    return -1;
+  return strstr (buf_str (&text), "[Install]") != NULL;
+}
+
+/* One condition on a path, or on virtualisation, as VALUE says: 1, 0, -1. */
+static int
+holds (const struct vfs *v, const char *key, const char *value, struct err *e)
+{
+  static const char *const containers[] = { "yes",  "vm",   "kvm",
+                                            "qemu", "true", "1" };
+  bool wanted = *value != '!';
+  int r = 0;
+
+  value += !wanted;
+  value += strspn (value, " \t");
+  if (!strcmp (key, "ConditionPathExists")) {
+    /* What the kernel and the boot make is not in the image. */
+    if (!strncmp (value, "/run/", 5) || !strncmp (value, "/sys/", 5) ||
+        !strncmp (value, "/proc/", 6) || !strncmp (value, "/dev/", 5) ||
+        strchr (value, '%'))
+      return 1;
+    r = vfs_exists (v, value, e);
+  } else
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE (containers); i++)
+      r = !strcmp (value, containers[i]);
+  return r == -1 ? -1 : (r == 1) == wanted;
+}
+
+int
+startup_conditions (const struct vfs *v, const char *name, char **ret,
+                    struct err *e)
+{
+  static const char *const keys[] = { "ConditionPathExists",
+                                      "ConditionVirtualization" };
+  CLEANUP_BUF struct buf text = { 0 };
+  char *line, *save = NULL;
+  int r = 1;
+
+  *ret = NULL;
+  if (startup_unit_text (v, name, &text, e) == -1)
+    return -1;
+  for (line = strtok_r (text.data, "\n", &save); line && r == 1;
+       line = strtok_r (NULL, "\n", &save)) {
+    char *value = strchr (line, '=');
+    line += strspn (line, " \t");
+    if (!value || value[1] == '|' || value[1] == '\0')
+      continue; /* one of several, or taken back: not followed */
+    for (size_t i = 0; r == 1 && i < ARRAY_SIZE (keys); i++)
+      if (strcspn (line, " \t=") == strlen (keys[i]) &&
+          !strncmp (line, keys[i], strlen (keys[i]))) {
+        value += 1 + strspn (value + 1, " \t");
+        value[strcspn (value, " \t\r")] = '\0';
+        r = holds (v, keys[i], value, e);
+        if (r == 0 && !(*ret = path_printf (e, "%s=%s", keys[i], value)))
+          return -1;
+      }
+  }
+  return r;
+}
+
+/* Does what default.target leads to reach TARGET?  Graphical and the
+ * runlevels reach multi-user.target, rescue and emergency do not. */
+static int
+default_reaches (const struct vfs *v, const char *target, struct err *e)
+{
+  CLEANUP_FREE char *path = NULL;
+  CLEANUP_BUF struct buf real = { 0 }, text = { 0 };
+  struct vfs_node n;
+  const char *name;
+  int r = startup_unit_state (v, "default.target", false, &path, e);
+
+  if (r == -1)
+    return -1;
+  if (r != UNIT_THERE) /* systemd's own leads to graphical.target */
+    return r == UNIT_ABSENT && (!strcmp (target, "multi-user.target") ||
+                                !strcmp (target, "graphical.target"));
+  if (vfs_walk_from (v, "/", path, 0, &n, &real, e) == -1)
+    return -1;
+  name = strrchr (buf_str (&real), '/');
+  name = name ? name + 1 : buf_str (&real);
+  if (!strcmp (name, target))
+    return 1;
+  if (!strcmp (target, "multi-user.target") &&
+      (!strcmp (name, "graphical.target") || !strncmp (name, "runlevel", 8)))
+    return 1;
+  if (guest_text (v, path, &text, e) == -1)
+    return -1;
+  for (const char *p = buf_str (&text); *p;
+       p += strcspn (p, "\n"), p += *p == '\n') {
+    const char *hit = strstr (p, target);
+    if (hit && hit < p + strcspn (p, "\n") &&
+        (!strncmp (p, "Requires=", 9) || !strncmp (p, "Wants=", 6)))
+      return 1;
+  }
+  return 0;
+}
+
+/* 1, 0, -1.  Of those of the network it is assumed: which unit wants them is
+ * in the units themselves. */
+static int
+every_boot_reaches (const struct vfs *v, const char *target, struct err *e)
 {
   static const char *const targets[] = {
-    "default.target",        "multi-user.target", "graphical.target",
-    "basic.target",          "sysinit.target",    "local-fs.target",
-    "network.target",        "sockets.target",    "timers.target",
-    "network-online.target", "paths.target",      "remote-fs.target",
-    "network-pre.target",    "getty.target"
+    "default.target",  "basic.target",       "sysinit.target",
+    "local-fs.target", "swap.target",        "sockets.target",
+    "timers.target",   "paths.target",       "slices.target",
+    "network.target",  "network-pre.target", "network-online.target"
   };
 
   for (size_t i = 0; i < ARRAY_SIZE (targets); i++)
     if (!strcmp (target, targets[i]))
-      return true;
-  return false;
+      return 1;
+  return default_reaches (v, target, e);
 }
 
 static int pulled_in (const struct vfs *v, const char *name, unsigned depth,
@@ -174,11 +349,10 @@ pulled_in_from (const struct vfs *v, const char *dir, const char *suffix,
         strndup (l.list.items[i], strlen (l.list.items[i]) - strlen (suffix));
     if (!target)
       return err_set (e, ENOMEM, "out of memory");
-    if (every_boot_reaches (target))
-      r = 1;
-    else if (depth < MAX_DEPTH)
+    r = every_boot_reaches (v, target, e);
+    if (r == 0 && depth < MAX_DEPTH)
       r = pulled_in (v, target, depth + 1, &by, e);
-    if (r == 1 || !*ret_path) {
+    if (r != -1 && (r == 1 || !*ret_path)) {
       free (*ret_path);
       *ret_path = steal_ptr (&path);
     }
@@ -190,14 +364,15 @@ static int
 pulled_in (const struct vfs *v, const char *name, unsigned depth,
            char **ret_path, struct err *e)
 {
-  static const char *const suffixes[] = { ".wants", ".requires" };
+  static const char *const suffixes[] = { ".wants", ".requires", ".upholds" };
+  enum { N = ARRAY_SIZE (suffixes) };
   int r = startup_unit_state (v, name, false, NULL, e);
 
   if (r != UNIT_THERE)
     return r == -1 ? -1 : 0;
   r = 0;
-  for (size_t i = 0; r == 0 && i < 2 * ARRAY_SIZE (unit_dirs); i++)
-    r = pulled_in_from (v, unit_dirs[i / 2], suffixes[i % 2], name, depth,
+  for (size_t i = 0; r == 0 && i < N * ARRAY_SIZE (unit_dirs); i++)
+    r = pulled_in_from (v, unit_dirs[i / N], suffixes[i % N], name, depth,
                         ret_path, e);
   return r;
 }
@@ -349,7 +524,12 @@ startup_systemd (const struct vfs *v, const char *name, char **ret_path,
     if (!unit)
       return -1;
     free (*ret_path);
-    if ((r = startup_unit (v, unit, ret_path, e)) != 0)
+    r = startup_unit (v, unit, ret_path, e);
+    if (r == 1) {
+      CLEANUP_FREE char *fails = NULL;
+      r = startup_conditions (v, unit, &fails, e);
+    }
+    if (r != 0)
       break;
     if ((r = startup_unit_state (v, unit, false, NULL, e)) == -1)
       break;

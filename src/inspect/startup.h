@@ -18,6 +18,27 @@ enum unit_state { UNIT_ABSENT, UNIT_THERE, UNIT_MASKED };
 int startup_unit_state (const struct vfs *v, const char *name, bool generator,
                         char **ret_path, struct err *e) must_check;
 
+/* RET becomes the unit file NAME and behind it its drop-ins (*.conf in NAME.d;
+ * systemd.unit(5)), or empty if it is not there.  0, -1. */
+int startup_unit_text (const struct vfs *v, const char *name, struct buf *ret,
+                       struct err *e) must_check;
+
+/* Does TEXT of startup_unit_text assign VALUE to KEY, and does no empty
+ * assignment take that back? */
+bool startup_unit_has (const struct buf *text, const char *key,
+                       const char *value);
+
+/* 1: the conditions of unit NAME (systemd.unit(5)) on paths and on being in a
+ * container hold in a virtual machine; others are taken to hold.  0: *RET, to
+ * be freed, is one that does not. */
+int startup_conditions (const struct vfs *v, const char *name, char **ret,
+                        struct err *e) must_check;
+
+/* 1: the next boot is systemd's first (machine-id(5)), when it enables what
+ * its presets say, and unit NAME can be enabled. */
+int startup_presets_apply (const struct vfs *v, const char *name,
+                           struct err *e) must_check;
+
 /* 1: unit NAME is there and pulled in, by links in *.wants and *.requires
  * (systemd.unit(5)), by a target that every boot reaches, or by a unit that
  * is itself pulled in; *RET_PATH, to be freed, is the link.  0: no such link;

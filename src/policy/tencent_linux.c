@@ -131,6 +131,9 @@ warn_cloud_init_off (struct image *img, struct finding_of_rule *f,
                                             : "disabled");
 }
 
+/* Data for NoCloud that lies in the guest. */
+#define SEEDS "/var/lib/cloud/seed/"
+
 int
 warn_datasource (struct image *img, struct finding_of_rule *f, struct err *e)
 {
@@ -153,12 +156,20 @@ warn_datasource (struct image *img, struct finding_of_rule *f, struct err *e)
                 strcasestr (c->datasources.value, "ConfigDrive"))
     return finding_ok (f);
   if (fact_is (&c->flavour, "cloud-init") &&
-      remedy_add (img, "datasource", NULL, &f->remedy, e) == -1)
+      remedy_add (img,
+                  c->datasources.reason &&
+                          !strncmp (c->datasources.reason, SEEDS,
+                                    strlen (SEEDS))
+                      ? "first-boot"
+                      : "datasource",
+                  NULL, &f->remedy, e) == -1)
     return -1;
   return finding_fail (f,
                        "%s does not have ConfigDrive among its data sources,"
-                       " which is what the provider serves.",
-                       c->flavour.value ? c->flavour.value : "cloud-init");
+                       " which is what the provider serves%s%s.",
+                       c->flavour.value ? c->flavour.value : "cloud-init",
+                       c->datasources.reason ? ": " : "",
+                       c->datasources.reason ? c->datasources.reason : "");
 }
 
 /* --- obstacles ------------------------------------------------------- */

@@ -453,7 +453,7 @@ const struct node_def cloud_init_rows[] = {
   TEXT_ROW ("enabled", show_enabled, "would it be started: yes or no"),
   TEXT_ROW ("disabled_by", show_disabled_by, "what keeps it from running"),
   LIST_ROW ("datasources", show_datasources,
-            "datasource_list as configured; none: all are tried"),
+            "the data sources that are tried; none: all"),
   LIST_ROW ("config_files", show_config_files,
             "the configuration files, in the order they are read"),
   TEXT_ROW ("forced_import", show_forced_import,

@@ -21,8 +21,10 @@ openrc () { init; touch "$r/usr/sbin/openrc"; mkdir -p "$r"/etc/{init.d,runlevel
 units () { echo "$r/etc/systemd/system"; }
 # The package of Python, elsewhere.
 moved () { mkdir -p "$r/$1"; mv "$r/usr/lib/python3/dist-packages/cloudinit" "$r/$1/"; }
-identify () { mkdir -p "$r/usr/lib/cloud-init"; echo '#!/bin/sh' > "$r/usr/lib/cloud-init/ds-identify"; }
+identify () { mkdir -p "$r/usr/lib/cloud-init"; echo '#!/bin/sh' > "$r/usr/lib/cloud-init/ds-identify"; chmod 755 "$r/usr/lib/cloud-init/ds-identify"; }
 list () { echo "datasource_list: $1" > "$r/etc/cloud/cloud.cfg.d/99.cfg"; }
+# The unit as of before 23.4.
+real () { printf '[Service]\nExecStart=/usr/bin/cloud-init init\n' > "$r/usr/lib/systemd/system/cloud-init.service"; }
 cmdline () { sed -i "s/quiet/$1/" "$r/boot/grub/grub.cfg"; }
 
 # --- installed ------------------------------------------------------------
@@ -104,21 +106,38 @@ END
 guest marker cloud_init=no "$p/remedy=rm -f /etc/cloud/cloud-init.disabled" << 'END'
 touch "$r/etc/cloud/cloud-init.disabled"
 END
-guest marker-and-enabled cloud_init=unknown << 'END'
+guest marker-and-enabled cloud_init=yes << 'END'
+touch "$r/etc/cloud/cloud-init.disabled"; cmdline cloud-init=enabled; real
+END
+# No generator, and units that do not look: nothing heeds the marker.
+guest centos7-marker cloud_init=yes << 'END'
+rm "$r"/usr/lib/systemd/system-generators/*; mkdir -p "$(units)/multi-user.target.wants"
+mv "$(units)"/cloud-init.target.wants/* "$(units)/multi-user.target.wants"; touch "$r/etc/cloud/cloud-init.disabled"; real
+END
+guest condition cloud_init=no $c/disabled_by="cloud-init=disabled on the kernel command line" << 'END'
+rm "$r"/usr/lib/systemd/system-generators/*; mkdir -p "$(units)/multi-user.target.wants" "$(units)/cloud-init.service.d"
+mv "$(units)"/cloud-init.target.wants/* "$(units)/multi-user.target.wants"; cmdline cloud-init=disabled
+printf '[Unit]\nConditionKernelCommandLine=!cloud-init=disabled\n' > "$(units)/cloud-init.service.d/off.conf"
+END
+# 23.4: the generator leaves the switches to ds-identify.
+guest new-generator cloud_init=no $c/disabled_by=/etc/cloud/cloud-init.disabled << 'END'
+identify; echo '$dsidentify' > "$r/usr/lib/systemd/system-generators/cloud-init-generator"
 touch "$r/etc/cloud/cloud-init.disabled"; cmdline cloud-init=enabled
 END
-guest old-marker cloud_init=unknown << 'END'
-touch "$r/etc/cloud/cloud-init.disabled"
-echo '__VERSION__ = "0.7.5"' > "$r/usr/lib/python3/dist-packages/cloudinit/version.py"
+guest first-boot cloud_init=unknown << 'END'
+rm -r "$(units)" "$r"/usr/lib/systemd/system-generators; echo '[Install]' >> "$r/usr/lib/systemd/system/cloud-init.service"
 END
 
 # --- ds-identify ----------------------------------------------------------
 
-guest policy-on-cmdline cloud_init=no << 'END'
+guest policy-without-ds-identify $c/enabled=yes << 'END'
 cmdline ci.di.policy=disabled
 END
+guest policy-on-cmdline cloud_init=no << 'END'
+identify; cmdline ci.di.policy=disabled
+END
 guest cmdline-wins $c/enabled=yes << 'END'
-cmdline ci.di.policy=enabled; echo 'policy: disabled' > "$r/etc/cloud/ds-identify.cfg"
+identify; cmdline ci.di.policy=enabled; echo 'policy: disabled' > "$r/etc/cloud/ds-identify.cfg"
 END
 guest searched $c/enabled=yes << 'END'
 identify; list '[ NoCloud, ConfigDrive, Ec2 ]'
@@ -153,11 +172,14 @@ END
 guest empty-list-and-ds-identify "$c/datasources=" $p/warnings= << 'END'
 identify; list '[ ]'
 END
-guest no-list "$c/datasources=unknown" << 'END'
+guest no-list "$c/datasources=" "$p/warnings=~does not have ConfigDrive" << 'END'
 list ConfigDrive
 END
+guest conf-d "$c/datasources=Ec2" << 'END'
+mkdir "$r/etc/other"; echo 'conf_d: /etc/other' >> "$r/etc/cloud/cloud.cfg"; echo 'datasource_list: [ Ec2 ]' > "$r/etc/other/a.cfg"
+END
 guest on-cmdline "$c/datasources=nocloud" << 'END'
-cmdline 'ds=nocloud;s=x'
+list '[ NoCloud, ConfigDrive ]'; cmdline 'ds=nocloud;s=x'
 END
 
 # --- other init systems ---------------------------------------------------
@@ -180,7 +202,8 @@ END
 guest sysv-dangling cloud_init=no << 'END'
 sysv 3; ln -s ../gone "$r/etc/rc.d/rc3.d/S52cloud-init"
 END
-guest sysv-marker cloud_init=unknown << 'END'
+# The script of CentOS 6 does not look for it.
+guest sysv-marker cloud_init=yes << 'END'
 sysv 3; ln -s /etc/init.d/cloud-init "$r/etc/rc.d/rc3.d/S52cloud-init"; touch "$r/etc/cloud/cloud-init.disabled"
 END
 guest openrc cloud_init=yes << 'END'

@@ -206,6 +206,8 @@ ln -s /dev/null "$r/etc/systemd/system-generators/cloud-init-generator"
 END
 
 guest disabled-by-ds-identify cloud_init=no << 'END'
+mkdir -p "$r/usr/lib/cloud-init"; echo '#!/bin/sh' > "$r/usr/lib/cloud-init/ds-identify"
+chmod 755 "$r/usr/lib/cloud-init/ds-identify"
 echo 'policy: disabled' > "$r/etc/cloud/ds-identify.cfg"
 END
 
@@ -222,7 +224,9 @@ guest no-config-drive cloud_init=yes $p/verdict=pass $p/warnings=~ConfigDrive <<
 echo 'datasource_list: [ Ec2, None ]' > "$r/etc/cloud/cloud.cfg.d/99.cfg"
 END
 
-guest broken-yaml cloud_init=yes cloud_init_info/datasources=unknown << 'END'
+# cloud-init leaves the file out.
+guest broken-yaml cloud_init=yes "cloud_init_info/datasources=ConfigDrive
+None" << 'END'
 echo 'a: [ b' > "$r/etc/cloud/cloud.cfg.d/99.cfg"
 END
 

@@ -17,6 +17,18 @@ n=os/network
 guest cloud-init $n/dhcp=yes << 'END'
 END
 
+# What Ubuntu's installers leave: the guest's own configuration counts.
+guest cloud-init-leaves-it $n/dhcp=no << 'END'
+mkdir -p "$r/etc/network"; echo 'network: {config: disabled}' > "$r/etc/cloud/cloud.cfg.d/subiquity-disable-cloudinit-networking.cfg"
+printf 'auto eth0\niface eth0 inet static\n address 10.0.0.2/24\n' > "$r/etc/network/interfaces"
+END
+guest cloud-init-is-told $n/dhcp=no $n/interfaces="eth0	static	/etc/cloud/cloud.cfg.d/90-installer-network.cfg" << 'END'
+printf 'network:\n  version: 2\n  ethernets:\n    eth0:\n      addresses: [10.0.0.2/24]\n' > "$r/etc/cloud/cloud.cfg.d/90-installer-network.cfg"
+END
+guest cloud-init-is-told-in-version-1 $n/dhcp=unknown << 'END'
+printf 'network:\n  version: 1\n  config:\n    - type: physical\n      name: eth0\n' > "$r/etc/cloud/cloud.cfg.d/90.cfg"
+END
+
 guest ifupdown $n/dhcp=yes $n/eth0=yes $n/ipv6=no $n/interfaces="eth0	dhcp	/etc/network/interfaces.d/eth0" << 'END'
 plain; mkdir -p "$r/etc/network/interfaces.d"
 printf 'source /etc/network/interfaces.d/*\nauto lo\niface lo inet loopback\n' > "$r/etc/network/interfaces"
