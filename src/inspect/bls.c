@@ -41,7 +41,7 @@ push (struct entry_vec *v, struct boot_entry *entry, struct err *e)
 
 static int
 read_entry (const struct vfs *v, const char *dir, const char *name,
-            const struct grub_vars *vars, struct entry_vec *to, struct err *e)
+            struct grub_vars *vars, struct entry_vec *to, struct err *e)
 {
   CLEANUP_FREE char *path = NULL, *id = NULL;
   CLEANUP_BUF struct buf text = { 0 };
@@ -64,9 +64,8 @@ read_entry (const struct vfs *v, const char *dir, const char *name,
 }
 
 static int
-read_entries (const struct vfs *v, const char *dir,
-              const struct grub_vars *vars, struct entry_vec *to,
-              struct err *e)
+read_entries (const struct vfs *v, const char *dir, struct grub_vars *vars,
+              struct entry_vec *to, struct err *e)
 {
   CLEANUP_NAMES struct names files = { .prefix = "", .suffix = ".conf" };
 
@@ -257,7 +256,7 @@ find_key (const struct entry_vec *v, const char *key)
 
 int
 bls_read_grub (struct boot *b, const struct vfs *v, const char *dir,
-               const char *key, const struct grub_vars *vars, struct err *e)
+               const char *key, struct grub_vars *vars, struct err *e)
 {
   CLEANUP_ENTRIES struct entry_vec entries = { 0 };
   const struct boot_entry *entry;

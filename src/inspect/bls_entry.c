@@ -68,7 +68,7 @@ bls_line (void *arg, char *line)
 
 /* What GRUB takes for an entry without any. */
 static int
-default_options (const struct grub_vars *vars, struct boot_entry *b)
+default_options (struct grub_vars *vars, struct boot_entry *b)
 {
   if (!vars || b->options)
     return 0;
@@ -77,7 +77,7 @@ default_options (const struct grub_vars *vars, struct boot_entry *b)
 }
 
 int
-bls_entry (char *text, const char *id, const struct grub_vars *vars,
+bls_entry (char *text, const char *id, struct grub_vars *vars,
            struct boot_entry *ret, struct err *e)
 {
   struct boot_entry entry = { 0 };

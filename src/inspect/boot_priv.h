@@ -51,7 +51,7 @@ int boot_esp_firmware (struct image *img, struct boot *b,
  * the first).  VARS are GRUB's variables, or NULL.  Returns as
  * boot_use_entry. */
 int bls_read_grub (struct boot *b, const struct vfs *v, const char *dir,
-                   const char *key, const struct grub_vars *vars,
+                   const char *key, struct grub_vars *vars,
                    struct err *e) must_check;
 
 /* systemd-boot's, if its loader.conf or its entries are on what is mounted on

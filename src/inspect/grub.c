@@ -301,7 +301,7 @@ entry_line (struct parser *p, char **w, size_t n)
   int i = current_item (p);
   struct item *item;
 
-  if (i < 0 || n < 2)
+  if (i < 0 || n < 2 || now (p) == NO)
     return 0;
   item = &p->items.items[i];
   rest = initrd ? join (w + 1, n - 1) : join (w + 2, n - 2);
@@ -326,7 +326,8 @@ branch_word (struct parser *p, char **w, size_t n)
   struct branch *b = p->n_branches ? &p->branches[p->n_branches - 1] : NULL;
 
   if (!strcmp (w[0], "if")) {
-    enum truth t = grub_condition (p->vars, w + 1, n - 1);
+    enum truth t =
+        grub_condition (p->vars, w + 1, n - 1, current_item (p) >= 0);
     if (p->n_branches == MAX_DEPTH)
       p->unclear = true;
     else
@@ -338,8 +339,9 @@ branch_word (struct parser *p, char **w, size_t n)
   if (!strcmp (w[0], "fi"))
     p->n_branches--;
   else if (!strcmp (w[0], "elif") || !strcmp (w[0], "else")) {
-    enum truth t =
-        w[0][2] == 's' ? YES : grub_condition (p->vars, w + 1, n - 1);
+    enum truth t = w[0][2] == 's' ? YES
+                                  : grub_condition (p->vars, w + 1, n - 1,
+                                                    current_item (p) >= 0);
     b->now = b->taken == YES ? NO : b->taken == MAYBE && t != NO ? MAYBE : t;
     if (b->now == YES || (b->now == MAYBE && b->taken == NO))
       b->taken = b->now;
@@ -569,7 +571,7 @@ find_default (const struct parser *p, char *key)
 
 /* What of ENTRY is known by now; the rest stays as it is written. */
 static void
-expand_field (const struct grub_vars *v, char **field, bool squeeze)
+expand_field (struct grub_vars *v, char **field, bool squeeze)
 {
   char *known, *to;
 
@@ -588,7 +590,7 @@ expand_field (const struct grub_vars *v, char **field, bool squeeze)
 }
 
 void
-grub_expand_entry (const struct grub_vars *v, struct boot_entry *b)
+grub_expand_entry (struct grub_vars *v, struct boot_entry *b)
 {
   expand_field (v, &b->linux_path, false);
   expand_field (v, &b->initrd_path, true);
@@ -614,7 +616,8 @@ grub_default (char *text, struct grub_vars *vars, struct boot_entry *ret,
   if (r == 0) {
     found = find_default (&p, p.chosen);
     *ret_bls = p.bls;
-    if (!p.unclear && found >= 0 && !p.items.items[found].unclear &&
+    if (!p.unclear && !vars->late && found >= 0 &&
+        !p.items.items[found].unclear &&
         p.items.items[found].entry.linux_path) {
       *ret = p.items.items[found].entry;
       p.items.items[found].entry = (struct boot_entry){ 0 };

@@ -42,11 +42,11 @@ int grub_default (char *text, struct grub_vars *vars, struct boot_entry *ret,
 
 /* Puts the values of variables into B's paths and options; what has one that
  * is not known stays as it is written. */
-void grub_expand_entry (const struct grub_vars *vars, struct boot_entry *b);
+void grub_expand_entry (struct grub_vars *vars, struct boot_entry *b);
 
 /* One file of loader/entries.  VARS: of GRUB, or NULL: for a loader without
  * variables.  -1: out of memory. */
-int bls_entry (char *text, const char *id, const struct grub_vars *vars,
+int bls_entry (char *text, const char *id, struct grub_vars *vars,
                struct boot_entry *ret, struct err *e) must_check;
 
 #endif

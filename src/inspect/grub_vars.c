@@ -70,6 +70,8 @@ grub_set (struct grub_vars *v, const char *name, const char *value,
     return;
   if (value && strlen (value) > MAX_VALUE)
     value = NULL;
+  if (var->asked && (!value || !var->value || strcmp (var->value, value)))
+    v->late = true;
   if (when == MAYBE) {
     const char *before = fresh ? "" : var->value;
     if (before && value && !strcmp (before, value) && (!fresh || !*value)) {
@@ -155,14 +157,24 @@ is_of_grub (const char *name, size_t len)
 
 /* NULL: not known. */
 static const char *
-value_of (const struct grub_vars *v, const char *name, size_t len,
-          bool in_entry)
+value_of (struct grub_vars *v, const char *name, size_t len, bool in_entry)
 {
-  const struct grub_var *var = find (v, name, len);
+  struct grub_var *var = find (v, name, len);
+  CLEANUP_FREE char *copy = NULL;
+  bool fresh;
 
-  if (var)
-    return in_entry && var->local ? NULL : var->value;
-  return v->lost || is_of_grub (name, len) ? NULL : "";
+  if (!var && (v->lost || is_of_grub (name, len)))
+    return NULL;
+  if (!var && in_entry) {
+    copy = strndup (name, len);
+    var = copy ? find_or_add (v, copy, &fresh) : NULL;
+    if (!var || !(var->value = strdup ("")))
+      return NULL;
+  }
+  if (!var)
+    return "";
+  var->asked = var->asked || in_entry;
+  return in_entry && var->local ? NULL : var->value;
 }
 
 /* The name behind a '$': *RET_LEN bytes; returns what follows it. */
@@ -182,8 +194,7 @@ variable_name (const char *p, const char **ret, size_t *ret_len)
 }
 
 bool
-grub_expand (const struct grub_vars *v, const char *word, bool in_entry,
-             char **ret)
+grub_expand (struct grub_vars *v, const char *word, bool in_entry, char **ret)
 {
   CLEANUP_BUF struct buf out = { 0 };
   const char *name, *value;
@@ -245,22 +256,22 @@ one_operand (struct grub_vars *v, const char *operator, const char * value)
 
 /* What has no -a and no -o in it. */
 static enum truth
-primary (struct grub_vars *v, char **w, size_t n)
+primary (struct grub_vars *v, char **w, size_t n, bool in_entry)
 {
   CLEANUP_FREE char *a = NULL, *b = NULL;
   enum truth t;
 
   if (n > 1 && !strcmp (w[0], "!"))
-    return truth_not (primary (v, w + 1, n - 1));
+    return truth_not (primary (v, w + 1, n - 1, in_entry));
   if (n == 0 || n > 3)
     return MAYBE;
-  if (!grub_expand (v, w[n - 1], false, &b))
+  if (!grub_expand (v, w[n - 1], in_entry, &b))
     return MAYBE;
   if (n == 1)
     return *b ? YES : NO;
   if (n == 2)
     return one_operand (v, w[0], b);
-  if (!grub_expand (v, w[0], false, &a))
+  if (!grub_expand (v, w[0], in_entry, &a))
     return MAYBE;
   t = !strcmp (a, b) ? YES : NO;
   if (!strcmp (w[1], "=") || !strcmp (w[1], "=="))
@@ -280,7 +291,7 @@ up_to (char **w, size_t n, const char *operator)
 
 /* -a binds more than -o. */
 static enum truth
-expression (struct grub_vars *v, char **w, size_t n)
+expression (struct grub_vars *v, char **w, size_t n, bool in_entry)
 {
   enum truth any = NO;
 
@@ -290,7 +301,7 @@ expression (struct grub_vars *v, char **w, size_t n)
     len = up_to (w + i, n - i, "-o");
     for (size_t k = 0, part; k < len; k += part + 1) {
       part = up_to (w + i + k, len - k, "-a");
-      all = truth_and (all, primary (v, w + i + k, part));
+      all = truth_and (all, primary (v, w + i + k, part, in_entry));
     }
     any = truth_not (truth_and (truth_not (any), truth_not (all)));
   }
@@ -298,19 +309,20 @@ expression (struct grub_vars *v, char **w, size_t n)
 }
 
 enum truth
-grub_condition (struct grub_vars *v, char **w, size_t n)
+grub_condition (struct grub_vars *v, char **w, size_t n, bool in_entry)
 {
   if (n == 0)
     return MAYBE;
   if (!strcmp (w[0], "!"))
-    return truth_not (grub_condition (v, w + 1, n - 1));
+    return truth_not (grub_condition (v, w + 1, n - 1, in_entry));
   if (n == 1 && (!strcmp (w[0], "true") || !strcmp (w[0], "false")))
     return w[0][0] == 't' ? YES : NO;
   for (size_t i = 0; i < n; i++)
     if (!strcmp (w[i], "(") || !strcmp (w[i], ")"))
       return MAYBE;
   if (n > 2 && !strcmp (w[0], "[") && !strcmp (w[n - 1], "]"))
-    return expression (v, w + 1, n - 2);
-  return n > 1 && !strcmp (w[0], "test") ? expression (v, w + 1, n - 1)
-                                         : MAYBE;
+    return expression (v, w + 1, n - 2, in_entry);
+  return n > 1 && !strcmp (w[0], "test")
+             ? expression (v, w + 1, n - 1, in_entry)
+             : MAYBE;
 }

@@ -40,6 +40,7 @@ struct grub_files {
 struct grub_var {
   char *name, *value; /* value NULL: not known */
   bool local;         /* set by an entry or a function, too */
+  bool asked;         /* by a condition in an entry, which runs later */
 };
 DEFINE_VEC (grub_var_vec, struct grub_var)
 
@@ -48,6 +49,7 @@ struct grub_vars {
   const struct grub_files *files; /* or NULL */
   struct grub_var_vec items;
   bool lost;      /* some may be set that are not among the items */
+  bool late;      /* one was set anew after an entry asked for it */
   struct err err; /* code != 0: why a condition could not be looked at now */
 };
 void grub_vars_free (struct grub_vars *v);
@@ -63,10 +65,11 @@ void grub_load_env (struct grub_vars *v, enum truth when);
 
 /* *RET, to be freed: WORD with its variables ($x, ${x}) expanded, as seen by
  * an entry if IN_ENTRY.  false: one of them is not known. */
-bool grub_expand (const struct grub_vars *v, const char *word, bool in_entry,
+bool grub_expand (struct grub_vars *v, const char *word, bool in_entry,
                   char **ret);
 
 /* The words behind `if`: "[ -f x ]", "test", "!", -a, -o. */
-enum truth grub_condition (struct grub_vars *v, char **words, size_t n);
+enum truth grub_condition (struct grub_vars *v, char **words, size_t n,
+                           bool in_entry);
 
 #endif

@@ -150,6 +150,17 @@ static const struct {
     "function mode {\n set handoff=\"$1\"\n}\n"
     "menuentry a {\n mode x\n linux /k ro $handoff\n}\n",
     NULL, "/k", NULL, "ro $handoff", false },
+  { "set after an entry asked",
+    "menuentry a {\n if [ \"$x\" = 1 ]; then\n linux /a\n else\n linux /b\n"
+    " fi\n}\nset x=1\n",
+    NULL, NULL, NULL, NULL, false },
+  { "set before an entry asks",
+    "set x=1\nmenuentry a {\n if [ \"$x\" = 1 ]; then\n linux /a\n else\n"
+    " linux /b\n fi\n}\nset x=1\n",
+    NULL, "/a", NULL, NULL, false },
+  { "set after an entry that uses it",
+    "menuentry a {\n linux /a $x\n}\nset x=late\n", NULL, "/a", NULL, "late",
+    false },
   { "a quoted dollar", "menuentry 'a $b' {\n linux /k 'x=$y' a\\$b\n}\n",
     NULL, "/k", NULL, "x=$y a$b", false },
   { "a file beside", "source $prefix/more.cfg\nset default=$more\n" MENU,
