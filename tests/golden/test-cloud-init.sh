@@ -133,7 +133,7 @@ END
 guest policy-without-ds-identify $c/enabled=yes << 'END'
 cmdline ci.di.policy=disabled
 END
-guest policy-on-cmdline cloud_init=no << 'END'
+guest policy-on-cmdline cloud_init=no "$p/remedy=~ci.di.policy=disabled" << 'END'
 identify; cmdline ci.di.policy=disabled
 END
 guest cmdline-wins $c/enabled=yes << 'END'
@@ -196,7 +196,7 @@ END
 guest sysv cloud_init=yes << 'END'
 sysv 3; ln -s /etc/init.d/cloud-init "$r/etc/rc.d/rc3.d/S52cloud-init"
 END
-guest sysv-other-runlevel cloud_init=no "$p/remedy=~systemctl enable" << 'END'
+guest sysv-other-runlevel cloud_init=no "$p/remedy=~update-rc.d" << 'END'
 sysv 3; ln -s ../../init.d/cloud-init "$r/etc/rc.d/rc5.d/S52cloud-init"; ln -s x "$r/etc/rc.d/rc3.d/K52cloud-init"
 END
 guest sysv-dangling cloud_init=no << 'END'
