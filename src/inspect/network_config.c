@@ -284,9 +284,7 @@ ifcfg_file (const struct vfs *v unused_arg, const char *path, char *text,
 
 /* --- ini files: networkd and NetworkManager -------------------------- */
 
-/* The value of KEY in [SECTION] of TEXT, to be freed; NULL: not set.  The
- * last one counts. */
-static char *
+char *
 ini_value (const char *text, const char *section, const char *key)
 {
   size_t section_len = strlen (section), key_len = strlen (key), len;
