@@ -20,6 +20,7 @@ struct identify {
   struct buf list; /* where it decides; empty: all that it knows */
   char *by;        /* what set the list, or NULL */
   char *policy;    /* as it is set, or NULL */
+  bool policy_on_cmdline;
   /* For itself. */
   char *name;
   unsigned n; /* names in LIST */

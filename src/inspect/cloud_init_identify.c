@@ -164,8 +164,10 @@ read_command_line (const char *cmdline, bool since_23_2, struct identify *id,
       if (!strncmp (p, names[i], strlen (names[i])))
         r = set_text (&id->name, p + strlen (names[i]),
                       strcspn (p + strlen (names[i]), ends), e);
-    if (r == 0 && !strncmp (p, "ci.di.policy=", 13))
+    if (r == 0 && !strncmp (p, "ci.di.policy=", 13)) {
+      id->policy_on_cmdline = true;
       r = set_text (&id->policy, p + 13, strcspn (p + 13, ends), e);
+    }
   }
   return r;
 }

@@ -206,7 +206,9 @@ ask_ds_identify (struct search *s, const char *by, struct err *e)
   if (!s->id->asked || s->id->starts == 1)
     return enabled (s, by, e);
   if (s->id->starts == 0)
-    return disabled (s, e, "ds-identify: policy %s", s->id->policy);
+    return disabled (s, e, "ds-identify: policy %s%s", s->id->policy,
+                     s->id->policy_on_cmdline ? " on the kernel command line"
+                                              : "");
   return undecided (s, e,
                     "ds-identify starts cloud-init only where it finds a data"
                     " source of datasource_list, which has no ConfigDrive");

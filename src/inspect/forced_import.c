@@ -59,6 +59,55 @@ reads_settings (struct search *s, const char *path, struct buf *ret_text,
   return 0;
 }
 
+/* Is what begins at P in TEXT handed to a shell or an interpreter, which runs
+ * it without leave to execute it?  "sh P", ". P" */
+static bool
+is_read_by_shell (const char *text, const char *p)
+{
+  static const char *const programs[] = { "sh",      "bash",   "dash",
+                                          "ash",     "ksh",    ".",
+                                          "source",  "python", "python2",
+                                          "python3", "perl" };
+  const char *end = p, *begin;
+
+  while (end > text && strchr (" \t\"'", end[-1]))
+    end--;
+  for (begin = end;
+       begin > text && !strchr (" \t\n\"'`;|&()/=-@!+:", begin[-1]);)
+    begin--;
+  for (size_t i = 0; i < ARRAY_SIZE (programs); i++)
+    if ((size_t) (end - begin) == strlen (programs[i]) &&
+        !strncmp (begin, programs[i], strlen (programs[i])))
+      return end < p;
+  return false;
+}
+
+static bool
+is_commented (const char *text, const char *p)
+{
+  while (p > text && p[-1] != '\n')
+    p--;
+  return p[strspn (p, " \t")] == '#' && p[1 + strspn (p, " \t")] != '!';
+}
+
+/* 1: PATH, which TEXT names at P, reads the settings and can be run. */
+static int
+is_reader (struct search *s, const char *text, const char *p,
+           const char *path, struct err *e)
+{
+  CLEANUP_BUF struct buf script = { 0 };
+  struct fs_stat st;
+  int r = reads_settings (s, path, &script, e);
+
+  if (r != 1 || is_read_by_shell (text, p))
+    return r;
+  if (vfs_stat (s->v, path, 0, &st, e) == -1)
+    return -1;
+  if (!(st.mode & 0111))
+    fact_evidence (s->f, "%s: reads it, and may not be executed", path);
+  return (st.mode & 0111) != 0;
+}
+
 /* The scripts that TEXT names by their paths, one call deep. */
 static int
 calls_reader (struct search *s, const char *text, char **ret, struct err *e)
@@ -68,37 +117,43 @@ calls_reader (struct search *s, const char *text, char **ret, struct err *e)
 
   for (const char *p = text; r == 0 && (p = strchr (p, '/')) != NULL;
        p += strcspn (p, ends)) {
-    CLEANUP_BUF struct buf script = { 0 };
     char path[PATH_MAX];
     size_t len = strcspn (p, ends);
 
     if (len < 2 || len >= sizeof path || !strncmp (p, "/dev/", 5) ||
-        (p > text && !strchr (" \t\n\"'`;|&(=-!@+", p[-1])))
+        (p > text && !strchr (" \t\n\"'`;|&(=-!@+", p[-1])) ||
+        is_commented (text, p))
       continue;
     if (++s->called > MAX_CALLED)
       return err_set (e, EFBIG, "more than %d scripts are called at start-up",
                       MAX_CALLED);
     memcpy (path, p, len);
     path[len] = '\0';
-    r = reads_settings (s, path, &script, e);
+    r = is_reader (s, text, p, path, e);
     if (r == 1 && !(*ret = strdup (path)))
       return err_set (e, ENOMEM, "out of memory");
   }
   return r;
 }
 
-/* PATH is a start-up script or a unit; IDLE: why it does not run, or NULL. */
+/* PATH reads the settings, or *CALLED, which it calls, does: 1. */
 static int
-look_at (struct search *s, const char *path, const char *idle, struct err *e)
+find_reader (struct search *s, const char *path, char **called, struct err *e)
 {
   CLEANUP_BUF struct buf text = { 0 };
-  CLEANUP_FREE char *called = NULL;
   int r = reads_settings (s, path, &text, e);
 
-  if (r == 0 && text.len && !idle)
-    r = calls_reader (s, buf_str (&text), &called, e);
-  if (r != 1)
-    return r;
+  *called = NULL;
+  return r == 0 && text.len ? calls_reader (s, buf_str (&text), called, e)
+                            : r;
+}
+
+/* PATH, a start-up script or a unit, or CALLED, reads them; IDLE: why it does
+ * not run, or NULL. */
+static int
+take (struct search *s, const char *path, const char *called,
+      const char *idle, struct err *e)
+{
   fact_evidence (s->f, "%s%s%s: reads qcloud_action/os.conf%s%s", path,
                  called ? " calls " : "", called ? called : "",
                  idle ? "; " : "", idle ? idle : "");
@@ -112,6 +167,15 @@ look_at (struct search *s, const char *path, const char *idle, struct err *e)
   return 0;
 }
 
+static int
+look_at (struct search *s, const char *path, const char *idle, struct err *e)
+{
+  CLEANUP_FREE char *called = NULL;
+  int r = find_reader (s, path, &called, e);
+
+  return r == 1 ? take (s, path, called, idle, e) : r;
+}
+
 /* --- where start-up scripts are -------------------------------------- */
 
 /* systemd and OpenRC run them only if they may be executed. */
@@ -119,6 +183,7 @@ static int
 look_at_local (struct search *s, const char *path, struct err *e)
 {
   struct fs_stat st;
+  int r;
 
   if (vfs_stat (s->v, path, 0, &st, e) == -1) {
     if (!err_is_absent (e))
@@ -126,8 +191,16 @@ look_at_local (struct search *s, const char *path, struct err *e)
     err_clear (e);
     return 0;
   }
-  return look_at (s, path, st.mode & 0111 ? NULL : "it may not be executed",
-                  e);
+  if (!(st.mode & 0111))
+    return look_at (s, path, "it may not be executed", e);
+  r = strstr (path, "rc.local")
+          ? startup_unit_state (s->v, "rc-local.service", false, NULL, e)
+          : UNIT_ABSENT;
+  return r == -1
+             ? -1
+             : look_at (
+                   s, path,
+                   r == UNIT_MASKED ? "rc-local.service is masked" : NULL, e);
 }
 
 static int
@@ -138,24 +211,44 @@ look_at_scripts (struct search *s, struct err *e)
   int r = names_in (s->v, dir, &l, e);
 
   for (size_t i = 0; r == 0 && i < l.list.len; i++) {
-    CLEANUP_BUF struct buf text = { 0 };
-    CLEANUP_FREE char *by = NULL,
+    CLEANUP_FREE char *by = NULL, *called = NULL,
                       *path = path_printf (e, "%s/%s", dir, l.list.items[i]);
 
-    if (!path)
+    if (!path || (r = find_reader (s, path, &called, e)) == -1)
       return -1;
-    r = reads_settings (s, path, &text, e);
-    if (r == 1)
-      r = startup_service (s->v, s->init, l.list.items[i], &by, e);
-    else
+    if (r == 0)
       continue;
-    if (r != -1)
-      r = look_at (s, path, r ? NULL : "no runlevel has a link to it", e);
+    r = startup_service (s->v, s->init, l.list.items[i], &by, e);
+    if (r == 1)
+      r = look_at_local (s, path, e);
+    else if (r == 0)
+      r = take (s, path, called, "no runlevel has a link to it", e);
   }
   return r;
 }
 
-/* Units of the administrator's that a target wants. */
+/* Unit NAME: is it reached, and would it run? */
+static int
+look_at_unit (struct search *s, const char *name, struct err *e)
+{
+  CLEANUP_FREE char *path = NULL, *called = NULL, *by = NULL, *fails = NULL;
+  int r = startup_unit_state (s->v, name, false, &path, e);
+
+  if (r != UNIT_THERE)
+    return r == -1 ? -1 : 0;
+  if ((r = find_reader (s, path, &called, e)) != 1)
+    return r;
+  if ((r = startup_unit (s->v, name, &by, e)) == 1)
+    r = startup_conditions (s->v, name, &fails, e);
+  return r == -1 ? -1
+                 : take (s, path, called,
+                         r == 1  ? NULL
+                         : fails ? fails
+                                 : "no target of a boot wants it",
+                         e);
+}
+
+/* Units that a target wants. */
 static int
 look_at_units (struct search *s, struct err *e)
 {
@@ -168,13 +261,64 @@ look_at_units (struct search *s, struct err *e)
     CLEANUP_FREE char *wants =
         path_printf (e, "%s/%s", dir, targets.list.items[i]);
     r = wants ? names_in (s->v, wants, &l, e) : -1;
-    for (size_t k = 0; r == 0 && k < l.list.len; k++) {
-      CLEANUP_FREE char *path =
-          path_printf (e, "%s/%s", wants, l.list.items[k]);
-      r = path ? look_at (s, path, NULL, e) : -1;
-    }
+    for (size_t k = 0; r == 0 && k < l.list.len; k++)
+      r = look_at_unit (s, l.list.items[k], e);
   }
   return r;
+}
+
+/* --- cron ------------------------------------------------------------ */
+
+/* @reboot lines of PATH: what they call. */
+static int
+look_at_crontab (struct search *s, const char *path, const char *idle,
+                 struct err *e)
+{
+  CLEANUP_BUF struct buf text = { 0 }, lines = { 0 };
+  CLEANUP_FREE char *called = NULL;
+  int r = guest_text (s->v, path, &text, e);
+
+  for (const char *p = buf_str (&text); r == 1 && *p;
+       p += strcspn (p, "\n"), p += *p == '\n')
+    if (!strncmp (p + strspn (p, " \t"), "@reboot", 7)) {
+      buf_add (&lines, p, strcspn (p, "\n"));
+      buf_puts (&lines, "\n");
+    }
+  if (r != 1 || buf_check (&lines, e) == -1)
+    return r == 1 ? -1 : r;
+  r = calls_reader (s, buf_str (&lines), &called, e);
+  return r == 1 ? take (s, path, called, idle, e) : r;
+}
+
+static int
+look_at_cron (struct search *s, struct err *e)
+{
+  static const char *const services[] = { "cron", "crond", "cronie" };
+  static const char *const tabs[] = { "/etc/crontab", "/var/spool/cron/root",
+                                      "/var/spool/cron/tabs/root",
+                                      "/var/spool/cron/crontabs/root",
+                                      "/etc/crontabs/root" };
+  CLEANUP_NAMES struct names l = { .prefix = "", .suffix = "" };
+  const char *idle = NULL;
+  int r = 0;
+
+  for (size_t i = 0; r == 0 && i < ARRAY_SIZE (services); i++) {
+    CLEANUP_FREE char *by = NULL;
+    r = startup_service (s->v, s->init, services[i], &by, e);
+  }
+  idle = r == 1 ? NULL : "nothing starts cron";
+  if (r == -1 || names_in (s->v, "/etc/cron.d", &l, e) == -1)
+    return -1;
+  for (size_t i = 0; i < ARRAY_SIZE (tabs); i++)
+    if (look_at_crontab (s, tabs[i], idle, e) == -1)
+      return -1;
+  for (size_t i = 0; i < l.list.len; i++) {
+    CLEANUP_FREE char *path =
+        path_printf (e, "/etc/cron.d/%s", l.list.items[i]);
+    if (!path || look_at_crontab (s, path, idle, e) == -1)
+      return -1;
+  }
+  return 0;
 }
 
 static int
@@ -213,7 +357,7 @@ look_everywhere (struct search *s, struct err *e)
     if (look_at_local (s, locals[i], e) == -1)
       return -1;
   return look_at_scripts (s, e) == -1 || look_at_units (s, e) == -1 ||
-                 look_at_others (s, e) == -1
+                 look_at_others (s, e) == -1 || look_at_cron (s, e) == -1
              ? -1
              : 0;
 }
@@ -235,8 +379,8 @@ forced_import_decide (const struct vfs *v, const char *init, struct fact *ret,
   if (r == -1)
     return fact_could_not_look (ret, e);
   fact_evidence (ret,
-                 "rc.local, init scripts, local.d, Upstart's jobs and"
-                 " enabled units: %s",
+                 "rc.local, init scripts, local.d, Upstart's jobs,"
+                 " enabled units and cron: %s",
                  idle ? "none that is started reads qcloud_action/os.conf"
                       : "none reads qcloud_action/os.conf");
   if (idle && fact_reason (ret, e, "%s", idle) == -1)

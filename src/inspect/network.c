@@ -5,9 +5,12 @@
  * knows, and offers DHCP on what the provider's pages call eth0.
  */
 #include <fnmatch.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/bytes.h"
 #include "inspect/network_config.h"
 
 void
@@ -64,13 +67,90 @@ rule_is_on (const struct vfs *v, const char *etc_dir, const char *lib_dir,
   return is_effective (v, path, e);
 }
 
+/* Does the .link file TEXT apply to a virtio card of unknown address and
+ * place (systemd.link(5))? */
+static bool
+link_applies (const char *text)
+{
+  static const char *const others[] = { "MACAddress", "PermanentMACAddress",
+                                        "Path", "Virtualization" };
+  CLEANUP_FREE char *driver = ini_value (text, "Match", "Driver"),
+                    *type = ini_value (text, "Match", "Type"),
+                    *name = ini_value (text, "Match", "OriginalName");
+
+  for (size_t i = 0; i < ARRAY_SIZE (others); i++) {
+    CLEANUP_FREE char *value = ini_value (text, "Match", others[i]);
+    if (value && *value)
+      return false;
+  }
+  return (!driver || strstr (driver, "virtio") || !strcmp (driver, "*")) &&
+         (!type || strstr (type, "ether")) &&
+         (!name || fnmatch (name, "eth0", 0) == 0);
+}
+
+/* What the first .link file that applies does: 1: names it by its place, or
+ * otherwise than eth0; 0: eth0; -1. */
+static int
+name_by_link (const char *path, const char *text, struct fact *f)
+{
+  static const char *const places[] = { "onboard", "slot", "path", "mac" };
+  CLEANUP_FREE char *policy = ini_value (text, "Link", "NamePolicy"),
+                    *name = ini_value (text, "Link", "Name");
+
+  fact_evidence (f, "systemd: %s: NamePolicy=%s Name=%s", path,
+                 policy ? policy : "", name ? name : "");
+  for (size_t i = 0; policy && i < ARRAY_SIZE (places); i++)
+    if (strstr (policy, places[i]))
+      return 1;
+  /* The distribution's own has one in every release. */
+  if (!policy && !name &&
+      !strcmp (path, "/lib/systemd/network/99-default.link"))
+    return 1;
+  return name && *name && strcmp (name, "eth0") != 0;
+}
+
+/* The files in the order of their names, those of /etc before others of the
+ * same name. */
+static int
+look_at_links (const struct vfs *v, struct fact *f, struct err *e)
+{
+  static const char *const dirs[] = { "/etc/systemd/network",
+                                      "/lib/systemd/network" };
+  CLEANUP_NAMES struct names own = { .prefix = "", .suffix = ".link" };
+  CLEANUP_NAMES struct names lib = { .prefix = "", .suffix = ".link" };
+  size_t i = 0, k = 0;
+
+  if (names_in (v, dirs[0], &own, e) == -1 ||
+      names_in (v, dirs[1], &lib, e) == -1)
+    return -1;
+  while (i < own.list.len || k < lib.list.len) {
+    CLEANUP_BUF struct buf text = { 0 };
+    char path[PATH_MAX];
+    int r, order = i == own.list.len ? 1
+                   : k == lib.list.len
+                       ? -1
+                       : strcmp (own.list.items[i], lib.list.items[k]);
+    snprintf (path, sizeof path, "%s/%s", dirs[order > 0],
+              order > 0 ? lib.list.items[k] : own.list.items[i]);
+    i += order <= 0;
+    k += order >= 0;
+    if ((r = is_effective (v, path, e)) == 1)
+      r = guest_text (v, path, &text, e);
+    if (r == -1)
+      return -1;
+    if (r == 1 && link_applies (buf_str (&text)))
+      return name_by_link (path, buf_str (&text), f);
+  }
+  return 0;
+}
+
 /* 1: names like ens5 are given (systemd since version 197). */
 static int
 names_are_predictable (const struct vfs *v, struct fact *f, struct err *e)
 {
   static const char *const rules[] = { "80-net-setup-link.rules",
                                        "80-net-name-slot.rules" };
-  int r = 0, link;
+  int r = 0;
 
   for (size_t i = 0; r == 0 && i < ARRAY_SIZE (rules); i++) {
     r = rule_is_on (v, "/etc/udev/rules.d", "/lib/udev/rules.d", rules[i], e);
@@ -79,12 +159,8 @@ names_are_predictable (const struct vfs *v, struct fact *f, struct err *e)
   }
   if (r != 1)
     return r;
-  link = rule_is_on (v, "/etc/systemd/network", "/lib/systemd/network",
-                     "99-default.link", e);
-  if (link == 1)
-    fact_evidence (f, "systemd: 99-default.link is in force");
   /* CentOS 7 and Debian 8 have the policy, too, under this name. */
-  return link;
+  return look_at_links (v, f, e);
 }
 
 /* 1: rules of udev's generator give eth0 to a card with an old address, so

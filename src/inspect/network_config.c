@@ -333,7 +333,7 @@ ini_values (const char *text, const char *section, const char *key, bool list)
   return found;
 }
 
-static char *
+char *
 ini_value (const char *text, const char *section, const char *key)
 {
   return ini_values (text, section, key, false);

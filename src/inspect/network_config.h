@@ -27,6 +27,9 @@ int network_config_read (const struct vfs *v, struct card_vec *to,
 int network_config_add_netplan (const struct vfs *v, const char *path,
                                 struct card_vec *to,
                                 struct err *e) must_check;
+/* The value of KEY in [SECTION] of TEXT, to be freed; NULL: not set.  The
+ * last one counts. */
+char *ini_value (const char *text, const char *section, const char *key);
 void network_config_free (struct card_vec *v);
 
 #endif

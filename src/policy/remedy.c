@@ -16,13 +16,15 @@ enum {
   SUSE = 32,   /* zypper, systemd, dracut */
   ARCH = 64,
   ALPINE = 128,
-  NETPLAN = 256, /* Ubuntu since 18.04, beside DEBIAN */
-  IFUPDOWN = 512 /* the others of DEBIAN, beside it */
+  NETPLAN = 256,    /* Ubuntu since 18.04, beside DEBIAN */
+  IFUPDOWN = 512,   /* the others of DEBIAN, beside it */
+  DEB_UNITS = 1024, /* of DEBIAN, beside it: with systemd */
+  DEB_RC = 2048     /* ... and with Upstart or System V init */
 };
 #define RH      (RH7 | RH8)
 #define YUM     (RH6 | RH7)
 #define ANY     0xff
-#define SYSTEMD (DEBIAN | RH | SUSE | ARCH)
+#define SYSTEMD (DEB_UNITS | RH | SUSE | ARCH)
 #define GRUBBY  (RH6 | RH)
 
 /* '@' is the argument, '%' the version of the kernel that starts. */
@@ -75,6 +77,13 @@ static const struct step {
   { "cloud-init-enable", SYSTEMD,
     "systemctl enable cloud-init-local.service cloud-init.service"
     " cloud-config.service cloud-final.service" },
+  { "cloud-init-enable-24.3", SYSTEMD,
+    "systemctl enable cloud-init-local.service cloud-init-main.service"
+    " cloud-init-network.service cloud-config.service cloud-final.service" },
+  { "cloud-init-enable", DEB_RC,
+    "rm -f /etc/init/cloud-init.override\n"
+    "for s in cloud-init-local cloud-init cloud-config cloud-final; do"
+    " update-rc.d $s defaults; done" },
   { "cloud-init-enable", RH6 | SUSE11,
     "for s in cloud-init-local cloud-init cloud-config cloud-final; do"
     " chkconfig $s on; done" },
@@ -135,9 +144,11 @@ static const struct step {
     "update-extlinux" },
 
   /* --- what is started, and from where --- */
-  { "ssh", DEBIAN,
-    "apt-get install openssh-server\n"
-    "systemctl enable ssh.service" },
+  { "ssh", DEBIAN, "apt-get install openssh-server" },
+  { "ssh", DEB_UNITS, "systemctl enable ssh.service" },
+  { "ssh", DEB_RC,
+    "rm -f /etc/init/ssh.override\n"
+    "update-rc.d ssh defaults" },
   { "ssh", RH6,
     "yum install openssh-server\n"
     "chkconfig sshd on" },
@@ -188,7 +199,8 @@ static const struct step {
   /* --- the network --- */
   { "dhcp", NETPLAN,
     "printf 'network:\\n  version: 2\\n  ethernets:\\n    eth0:\\n"
-    "      dhcp4: true\\n' > /etc/netplan/99-eth0.yaml" },
+    "      dhcp4: true\\n' > /etc/netplan/99-eth0.yaml\n"
+    "chmod 600 /etc/netplan/99-eth0.yaml" },
   { "dhcp", IFUPDOWN | ALPINE,
     "printf 'auto lo\\niface lo inet loopback\\nauto eth0\\n"
     "iface eth0 inet dhcp\\n' > /etc/network/interfaces" },
@@ -196,6 +208,7 @@ static const struct step {
     "printf 'DEVICE=eth0\\nTYPE=Ethernet\\nBOOTPROTO=dhcp\\nONBOOT=yes\\n' >"
     " /etc/sysconfig/network-scripts/ifcfg-eth0" },
   { "dhcp", RH8,
+    "rm -f /etc/sysconfig/network-scripts/ifcfg-eth0\n"
     "printf '[connection]\\nid=eth0\\ntype=ethernet\\n"
     "interface-name=eth0\\n[ipv4]\\nmethod=auto\\n' >"
     " /etc/NetworkManager/system-connections/eth0.nmconnection\n"
@@ -256,8 +269,12 @@ kind_of (const struct os *os)
     unsigned version = os->version.value
                            ? (unsigned) strtoul (os->version.value, NULL, 10)
                            : 0;
-    return DEBIAN | (fact_is (&os->id, "ubuntu") && version >= 18 ? NETPLAN
-                                                                  : IFUPDOWN);
+    return DEBIAN |
+           (fact_is (&os->id, "ubuntu") && version >= 18 ? NETPLAN
+                                                         : IFUPDOWN) |
+           (fact_is (&os->init, "upstart") || fact_is (&os->init, "sysvinit")
+                ? DEB_RC
+                : DEB_UNITS);
   }
   if (fact_is (&os->packages_format, "rpm"))
     return kind_of_rpm (os);

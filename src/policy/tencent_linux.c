@@ -81,16 +81,22 @@ by_installed (const struct cloud_init *c, struct finding_of_rule *f)
 
 /* What undoes what disabled_by says. */
 static int
-enable_cloud_init (struct image *img, const char *by,
+enable_cloud_init (struct image *img, const struct cloud_init *c,
                    struct finding_of_rule *f, struct err *e)
 {
-  static const struct {
+  const char *by = c->disabled_by.value;
+  bool one_process = c->version.value && *c->version.value &&
+                     strverscmp (c->version.value, "24.3") >= 0;
+  const struct {
     const char *by, *topic, *arg;
   } cures[] = {
+    { "ds-identify: policy disabled on the kernel", "no-kernel-arg",
+      "ci.di.policy=disabled" },
     { "/etc/cloud/cloud-init.disabled", "cloud-init-marker", NULL },
     { "cloud-init=disabled", "no-kernel-arg", "cloud-init=disabled" },
     { "ds-identify: policy", "cloud-init-policy", NULL },
-    { "no start-up", "cloud-init-enable", NULL },
+    { "no start-up",
+      one_process ? "cloud-init-enable-24.3" : "cloud-init-enable", NULL },
   };
   const char *masked = strstr (by, " (masked)"), *unit;
   CLEANUP_FREE char *name = NULL;
@@ -123,7 +129,7 @@ warn_cloud_init_off (struct image *img, struct finding_of_rule *f,
   if ((r = finding_by_fact (f, &c->enabled, "yes")) != 1)
     return r;
   if (fact_is (&c->flavour, "cloud-init") &&
-      enable_cloud_init (img, c->disabled_by.value, f, e) == -1)
+      enable_cloud_init (img, c, f, e) == -1)
     return -1;
   return finding_fail (f, "%s is installed and would not run: %s.",
                        c->flavour.value ? c->flavour.value : "cloud-init",
@@ -157,9 +163,8 @@ warn_datasource (struct image *img, struct finding_of_rule *f, struct err *e)
     return finding_ok (f);
   if (fact_is (&c->flavour, "cloud-init") &&
       remedy_add (img,
-                  c->datasources.reason &&
-                          !strncmp (c->datasources.reason, SEEDS,
-                                    strlen (SEEDS))
+                  c->datasources.reason && !strncmp (c->datasources.reason,
+                                                     SEEDS, strlen (SEEDS))
                       ? "first-boot"
                       : "datasource",
                   NULL, &f->remedy, e) == -1)

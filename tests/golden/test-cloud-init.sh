@@ -133,7 +133,7 @@ END
 guest policy-without-ds-identify $c/enabled=yes << 'END'
 cmdline ci.di.policy=disabled
 END
-guest policy-on-cmdline cloud_init=no << 'END'
+guest policy-on-cmdline cloud_init=no "$p/remedy=~ci.di.policy=disabled" << 'END'
 identify; cmdline ci.di.policy=disabled
 END
 guest cmdline-wins $c/enabled=yes << 'END'
@@ -196,7 +196,7 @@ END
 guest sysv cloud_init=yes << 'END'
 sysv 3; ln -s /etc/init.d/cloud-init "$r/etc/rc.d/rc3.d/S52cloud-init"
 END
-guest sysv-other-runlevel cloud_init=no "$p/remedy=~systemctl enable" << 'END'
+guest sysv-other-runlevel cloud_init=no "$p/remedy=~update-rc.d" << 'END'
 sysv 3; ln -s ../../init.d/cloud-init "$r/etc/rc.d/rc5.d/S52cloud-init"; ln -s x "$r/etc/rc.d/rc3.d/K52cloud-init"
 END
 guest sysv-dangling cloud_init=no << 'END'
@@ -230,8 +230,38 @@ END
 guest comment $c/forced_import=no << 'END'
 printf '#!/bin/sh\n# . /mnt/qcloud_action/os.conf\n' > "$r/etc/rc.local"; chmod 755 "$r/etc/rc.local"
 END
+guest rc-local-masked $c/forced_import=no << 'END'
+echo "$reader" > "$r/etc/rc.local"; chmod 755 "$r/etc/rc.local"; ln -s /dev/null "$(units)/rc-local.service"
+END
+guest called-by-shell $c/forced_import=yes << 'END'
+echo "$reader" > "$r/usr/bin/os_config"; printf '#!/bin/sh\n. /usr/bin/os_config\n' > "$r/etc/rc.local"; chmod 755 "$r/etc/rc.local"
+END
+guest called-in-a-comment $c/forced_import=no << 'END'
+echo "$reader" > "$r/usr/bin/os_config"; printf '#!/bin/sh\n# sh /usr/bin/os_config\n' > "$r/etc/rc.local"; chmod 755 "$r/etc/rc.local"
+END
+guest called-not-executable $c/forced_import=no << 'END'
+echo "$reader" > "$r/usr/bin/os_config"; printf '#!/bin/sh\n/usr/bin/os_config\n' > "$r/etc/rc.local"; chmod 755 "$r/etc/rc.local"
+END
+guest unit-of-rescue $c/forced_import=no << 'END'
+echo "$reader" > "$r/usr/bin/os_config"; mkdir -p "$(units)/rescue.target.wants"
+printf '[Service]\nExecStart=/bin/sh /usr/bin/os_config\n' > "$(units)/os_config.service"
+ln -s ../os_config.service "$(units)/rescue.target.wants/"
+END
+guest cron $c/forced_import=yes << 'END'
+echo "$reader" > "$r/usr/bin/os_config"; chmod 755 "$r/usr/bin/os_config"; mkdir -p "$r/etc/cron.d" "$(units)/multi-user.target.wants"
+echo '@reboot root /usr/bin/os_config' > "$r/etc/cron.d/os"; echo '[Unit]' > "$(units)/cron.service"
+ln -s ../cron.service "$(units)/multi-user.target.wants/"
+END
+guest cron-other-time $c/forced_import=no << 'END'
+echo "$reader" > "$r/usr/bin/os_config"; chmod 755 "$r/usr/bin/os_config"; mkdir -p "$r/etc/cron.d" "$(units)/multi-user.target.wants"
+echo '0 5 * * * root /usr/bin/os_config' > "$r/etc/cron.d/os"; echo '[Unit]' > "$(units)/cron.service"
+ln -s ../cron.service "$(units)/multi-user.target.wants/"
+END
+guest cron-off $c/forced_import=no << 'END'
+echo "$reader" > "$r/usr/bin/os_config"; chmod 755 "$r/usr/bin/os_config"; mkdir -p "$r/etc/cron.d"; echo '@reboot root /usr/bin/os_config' > "$r/etc/cron.d/os"
+END
 guest called-by-a-unit $c/forced_import=yes << 'END'
-echo "$reader" > "$r/usr/bin/os_config"; mkdir -p "$(units)/multi-user.target.wants"
+echo "$reader" > "$r/usr/bin/os_config"; chmod 755 "$r/usr/bin/os_config"; mkdir -p "$(units)/multi-user.target.wants"
 printf '[Service]\nExecStart=/usr/bin/os_config\n' > "$(units)/os_config.service"
 ln -s ../os_config.service "$(units)/multi-user.target.wants/"
 END
@@ -239,7 +269,7 @@ guest script-without-link $c/forced_import=no "$p/reasons/CloudInitNotInstalled=
 mkdir "$r/etc/init.d"; echo "$reader" > "$r/etc/init.d/os_config"; rm -r "$r/usr/bin/cloud-init" "$r/usr/lib/python3"
 END
 guest script-with-link $c/forced_import=yes << 'END'
-sysv 3; echo "$reader" > "$r/etc/init.d/os_config"; ln -s /etc/init.d/os_config "$r/etc/rc.d/rc3.d/S99os_config"
+sysv 3; echo "$reader" > "$r/etc/init.d/os_config"; chmod 755 "$r/etc/init.d/os_config"; ln -s /etc/init.d/os_config "$r/etc/rc.d/rc3.d/S99os_config"
 END
 
 exit "$failed"

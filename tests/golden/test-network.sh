@@ -56,6 +56,22 @@ guest masked-policy $n/eth0=yes << 'END'
 plain; predictable; mkdir -p "$r/etc/udev/rules.d"; ln -s /dev/null "$r/etc/udev/rules.d/80-net-setup-link.rules"
 END
 
+guest link-kernel-names $n/eth0=yes << 'END'
+plain; predictable; mkdir -p "$r/etc/systemd/network"; printf '[Match]\nOriginalName=*\n[Link]\nNamePolicy=kernel\n' > "$r/etc/systemd/network/99-default.link"
+END
+
+guest link-of-virtio $n/eth0=yes << 'END'
+plain; predictable; mkdir -p "$r/etc/systemd/network"; printf '[Match]\nDriver=virtio_net\n[Link]\nName=eth0\n' > "$r/etc/systemd/network/10-eth0.link"
+END
+
+guest link-of-the-old-card $n/eth0=no << 'END'
+plain; predictable; mkdir -p "$r/etc/systemd/network"; printf '[Match]\nMACAddress=00:0c:29:01:02:03\n[Link]\nName=eth0\n' > "$r/etc/systemd/network/10-eth0.link"
+END
+
+guest link-masked $n/eth0=yes << 'END'
+plain; predictable; mkdir -p "$r/etc/systemd/network"; ln -s /dev/null "$r/etc/systemd/network/99-default.link"
+END
+
 guest old-address $n/eth0=no << 'END'
 plain; mkdir -p "$r/etc/udev/rules.d"
 echo 'SUBSYSTEM=="net", ACTION=="add", ATTR{address}=="00:0c:29:01:02:03", NAME="eth0"' \

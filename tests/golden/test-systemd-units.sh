@@ -3,7 +3,7 @@
 # works out the transaction of default.target over the same files.
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The changes are for eval.
-# shellcheck disable=SC2016
+# shellcheck disable=SC2016,SC2034
 . "${srcdir:-.}/tests/functions.sh"
 takes_long
 . "$srcdir/tests/golden/packages.sh"
