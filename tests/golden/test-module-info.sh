@@ -32,6 +32,8 @@ signed ()
   trailer 2 0 0 "$(stat -c %s "$tmp/signature")"
 }
 native=os/kernels/$v/native
+# For the commands.
+# shellcheck disable=SC2034
 file=kernel/drivers/block/virtio_blk.ko
 
 # evidence TEXT...: of the finding
