@@ -45,3 +45,12 @@ for line in open(sys.argv[1], encoding="utf-8").read().splitlines():
 sys.exit(bad)
 EOF
 note "$(wc -l < "$tmp/wanted") reparse points"
+
+# Without libwim: an error that names it, no zeros.
+mkdir "$tmp/lib"
+: > "$tmp/lib/libwim.so.15"
+LD_LIBRARY_PATH=$tmp/lib "$walk" -l -t ntfs "$tmp/img" > "$tmp/without" || true
+wof='^/(lzx|xpress)[^ ]*-[1-9][^ ]*'
+assert_equal "files that need libwim" \
+  "$(grep -E -c "$wof .*read-error:.*libwim\.so\.15" "$tmp/without")" \
+  "$(grep -E -c "$wof crc=" "$tmp/wanted")"
