@@ -42,7 +42,7 @@ LIBRARY (sqlite, LIBSQLITE, SQLITE_FUNCTIONS);
 
 /* What a database is read through; its address is its file name. */
 struct source {
-  const struct rpm_file *file;
+  const struct vfs_file *file;
   struct err err; /* of the last read that failed */
   uint64_t steps;
 };
@@ -77,7 +77,7 @@ file_read (sqlite3_file *f, void *buf, int len, sqlite3_int64 off)
   uint64_t at = (uint64_t) off;
   size_t n = at < s->file->size ? MIN ((size_t) len, s->file->size - at) : 0;
 
-  if (rpm_file_read (s->file, buf, n, n ? at : 0, &s->err) == -1)
+  if (vfs_file_read (s->file, buf, n, n ? at : 0, &s->err) == -1)
     return SQLITE_IOERR_READ;
   memset ((char *) buf + n, 0, (size_t) len - n);
   hide_wal (buf, len, off);
@@ -344,7 +344,7 @@ open_database (struct source *s, sqlite3 **ret, struct err *e)
 }
 
 int
-rpm_sqlite_each (const struct rpm_file *f, rpm_blob_fn fn, void *arg,
+rpm_sqlite_each (const struct vfs_file *f, rpm_blob_fn fn, void *arg,
                  struct err *e)
 {
   struct source s = { .file = f };
