@@ -13,11 +13,10 @@ mkdir "$tmp/mnt"
 at_exit "umount '$tmp/mnt' 2> /dev/null"
 truncate -s 60M "$tmp/img"
 mkntfs -F -Q -q "$tmp/img" > "$tmp/log" 2>&1 || fail "mkntfs"
-ntfs-3g -o streams_interface=windows "$tmp/img" "$tmp/mnt"
-pid=$(pgrep -f "ntfs-3g .*$tmp/img $tmp/mnt" || true)
+serve ntfs-3g -o streams_interface=windows "$tmp/img" "$tmp/mnt"
 python3 "$srcdir/tests/golden/ntfs_reparse.py" "$tmp/mnt" > "$tmp/wanted"
 umount "$tmp/mnt"
-[ -z "$pid" ] || tail --pid="$pid" -f /dev/null
+serve_end
 
 "$walk" -l -t ntfs "$tmp/img" > "$tmp/got" || true
 python3 - "$tmp/wanted" "$tmp/got" << 'EOF' || fail "not what was made"
