@@ -376,24 +376,16 @@ load_compressed (void *arg, void *data, size_t size unused_arg, struct err *e)
   return decompress (c->x, c->host, c->index, data, e);
 }
 
-/* LEN bytes at WITHIN of a grain.  A whole one goes straight to the reader;
- * for a part the grain is kept, since the next part will be wanted too.  The
- * key is the grain's number: what a damaged table says twice is read
- * twice. */
+/* LEN bytes at WITHIN of a grain.  The key is the grain's number: what a
+ * damaged table says twice is read twice. */
 static int
 read_compressed (const struct vmdk_extent *x, uint64_t host, uint64_t index,
                  void *buf, size_t len, uint64_t within, struct err *e)
 {
-  CLEANUP_PIN struct pin pin = { .cache = x->file->env->cache };
   struct compressed c = { x, host, index };
 
-  if (len == x->grain)
-    return decompress (x, host, index, buf, e);
-  if (cache_get (pin.cache, x->grain_owner, index, x->grain, load_compressed,
-                 &c, &pin.entry, e) == -1)
-    return -1;
-  memcpy (buf, (char *) pin.entry->data + within, len);
-  return 0;
+  return cache_read (x->file->env->cache, x->grain_owner, index, x->grain,
+                     load_compressed, &c, buf, len, within, e);
 }
 
 /* Where the grain lies that map has found to be compressed. */

@@ -476,10 +476,8 @@ vfs_stat (const struct vfs *v, const char *path, unsigned flags,
 static int
 check_readable (const struct fs_stat *st, size_t max, struct err *e)
 {
-  if (S_ISDIR (st->mode))
-    return err_set (e, EISDIR, "is a directory");
-  if (!S_ISREG (st->mode))
-    return err_set (e, EINVAL, "not a regular file");
+  if (fs_regular (st->mode, e) == -1)
+    return -1;
   if (st->size > max)
     return err_set (e, EFBIG, "more than %zu bytes long", max);
   return 0;
