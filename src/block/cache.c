@@ -259,7 +259,7 @@ cache_read (struct cache *c, const void *owner, uint64_t key, size_t size,
             int (*load) (void *arg, void *data, size_t size, struct err *e),
             void *arg, void *buf, size_t len, uint64_t within, struct err *e)
 {
-  struct cache_entry *entry;
+  struct cache_entry *entry = NULL;
 
   if (len == size)
     return load (arg, buf, size, e);
