@@ -58,7 +58,7 @@ int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
   static int (*const stores[]) (
-      const struct rpm_file *, rpm_blob_fn, void *,
+      const struct vfs_file *, rpm_blob_fn, void *,
       struct err *) = { rpm_sqlite_each, rpm_ndb_each, rpm_bdb_each };
   struct fs fs = { .ops = &ops, .lock = PTHREAD_MUTEX_INITIALIZER };
   struct err e = { 0 };
@@ -67,7 +67,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   if (size == 0)
     return 0;
   fs.priv = (void *) (data + 1);
-  struct rpm_file f = { &fs, 1, size - 1 };
+  struct vfs_file f = { &fs, 1, size - 1 };
   if (data[0] % 4 == 3) {
     if (rpm_header_read (data + 1, size - 1, take_header, &n, &e) == -1 &&
         !e.code)

@@ -10,30 +10,21 @@ they do not use any more taken out."""
 
 import fcntl
 import os
-import re
 import struct
 import subprocess
 import sys
 import tempfile
 
+from seeds import sparse
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = sys.argv[1] if len(sys.argv) > 1 else HERE + "/corpus/btrfs"
-RECORD = re.compile(rb"[^\0](?:[^\0]|\0{1,15}(?=[^\0]))*")
 FICLONERANGE = 0x4020940D
 
 
 def run(*args):
     subprocess.run(args, check=True, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL)
-
-
-def sparse(data):
-    out = b"SPRS"
-    for m in RECORD.finditer(data):
-        for at in range(m.start(), m.end(), 0xffff):
-            part = data[at:min(at + 0xffff, m.end())]
-            out += struct.pack(">IH", at, len(part)) + part
-    return out + struct.pack(">IH", len(data) - 1, 1) + b"\0"
 
 
 def touch(path, data=b""):

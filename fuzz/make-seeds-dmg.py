@@ -11,6 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "golden"))
 sys.dont_write_bytecode = True
 import dmg  # noqa: E402
+from seeds import write  # noqa: E402
 
 RAW = b"".join(b"line %d\n" % (i % 50) for i in range(500))
 RAW = RAW[:2048] + bytes(2048) + RAW[2048:2048 + 512] + bytes(512)
@@ -34,13 +35,5 @@ SEEDS.update({
 })
 
 
-def main():
-    out = sys.argv[1] if len(sys.argv) > 1 else HERE + "/corpus/dmg"
-    os.makedirs(out, exist_ok=True)
-    for name, data in SEEDS.items():
-        with open(os.path.join(out, name), "wb") as f:
-            f.write(data)
-
-
 if __name__ == "__main__":
-    main()
+    write({"dmg": SEEDS})

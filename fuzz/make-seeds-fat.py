@@ -7,26 +7,15 @@ SPDX-License-Identifier: GPL-2.0-or-later
 Sparse images (tests/sparse.h) with a little of everything."""
 
 import os
-import re
-import struct
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path.insert(0, HERE + "/../tests/golden")
 from fat_image import LABEL, RO, Exfat, Fat, File, long_slots  # noqa: E402
+from seeds import sparse  # noqa: E402
 
 OUT = sys.argv[1] if len(sys.argv) > 1 else HERE + "/corpus"
-RECORD = re.compile(rb"[^\0](?:[^\0]|\0{1,15}(?=[^\0]))*")
-
-
-def sparse(data):
-    out = b"SPRS"
-    for m in RECORD.finditer(data):
-        for at in range(m.start(), m.end(), 0xffff):
-            part = data[at:min(at + 0xffff, m.end())]
-            out += struct.pack(">IH", at, len(part)) + part
-    return out + struct.pack(">IH", len(data) - 1, 1) + b"\0"
 
 
 def save(kind, name, data):

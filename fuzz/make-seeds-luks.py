@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes the seeds of the luks fuzz target: fuzz/corpus/luks/*."""
-import os
 import struct
-import sys
+
+from seeds import write
 
 
 def header(payload=16, key=64, version=1, slots=None, iterations=1000,
@@ -33,14 +33,5 @@ SEEDS = {
 }
 
 
-def main():
-    here = os.path.dirname(os.path.abspath(__file__))
-    out = sys.argv[1] if len(sys.argv) > 1 else here + "/corpus/luks"
-    os.makedirs(out, exist_ok=True)
-    for name, data in SEEDS.items():
-        with open(os.path.join(out, name), "wb") as f:
-            f.write(data)
-
-
 if __name__ == "__main__":
-    main()
+    write({"luks": SEEDS})

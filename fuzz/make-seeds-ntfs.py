@@ -10,7 +10,6 @@ for a restart page of our own, and $UpCase is cut to ASCII."""
 
 import os
 import random
-import re
 import struct
 import subprocess
 import sys
@@ -19,24 +18,15 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE + "/../tests/golden")
 import ntfs_reparse  # noqa: E402
+from seeds import sparse  # noqa: E402
 
 OUT = sys.argv[1] if len(sys.argv) > 1 else HERE + "/corpus/ntfs"
-RECORD = re.compile(rb"[^\0](?:[^\0]|\0{1,15}(?=[^\0]))*")
 SIZE = 1536 * 1024
 
 
 def run(*args):
     subprocess.run(args, check=True, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL)
-
-
-def sparse(data):
-    out = b"SPRS"
-    for m in RECORD.finditer(data):
-        for at in range(m.start(), m.end(), 0xffff):
-            part = data[at:min(at + 0xffff, m.end())]
-            out += struct.pack(">IH", at, len(part)) + part
-    return out + struct.pack(">IH", len(data) - 1, 1) + data[-1:]
 
 
 def attribute(data, record, kind):

@@ -7,18 +7,12 @@ SPDX-License-Identifier: GPL-2.0-or-later
 Images with the smallest clusters that a format has, each with one thing of
 the format."""
 
-import os
 import struct
-import sys
 import zlib
 
+from seeds import records as sparse, write
+
 DATA = bytes(range(256)) * 2
-
-
-def sparse(*records):
-    """What fuzz-format.c expands."""
-    return b"SPRS" + b"".join(struct.pack(">IH", at, len(data)) + data
-                              for at, data in records)
 
 
 def deflate(data):
@@ -136,16 +130,5 @@ PARALLELS = {
 }
 
 
-def main():
-    here = os.path.dirname(os.path.abspath(__file__))
-    out = sys.argv[1] if len(sys.argv) > 1 else here + "/corpus"
-    for name, seeds in (("qcow", QCOW), ("qed", QED),
-                        ("parallels", PARALLELS)):
-        os.makedirs(os.path.join(out, name), exist_ok=True)
-        for seed, data in seeds.items():
-            with open(os.path.join(out, name, seed), "wb") as f:
-                f.write(data)
-
-
 if __name__ == "__main__":
-    main()
+    write({"qcow": QCOW, "qed": QED, "parallels": PARALLELS})

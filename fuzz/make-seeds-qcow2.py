@@ -8,11 +8,11 @@ Images of a few 512 byte clusters, each with one thing of the format:
 qemu-img writes the same with refcounts, which make them larger and which we
 do not read."""
 
-import os
 import struct
 import subprocess
-import sys
 import zlib
+
+from seeds import records as sparse, write
 
 COPIED, COMPRESSED, ZERO = 1 << 63, 1 << 62, 1
 
@@ -58,12 +58,6 @@ def deflate(data):
 def zstd(data):
     return subprocess.run(["zstd", "-19", "-c"], input=data, check=True,
                           stdout=subprocess.PIPE).stdout
-
-
-def sparse(*records):
-    """What fuzz-format.c expands."""
-    return b"SPRS" + b"".join(struct.pack(">IH", at, len(data)) + data
-                              for at, data in records)
 
 
 L1 = table(1024 | COPIED)
@@ -114,14 +108,5 @@ SEEDS = {
 }
 
 
-def main():
-    here = os.path.dirname(os.path.abspath(__file__))
-    out = sys.argv[1] if len(sys.argv) > 1 else here + "/corpus/qcow2"
-    os.makedirs(out, exist_ok=True)
-    for name, data in SEEDS.items():
-        with open(os.path.join(out, name), "wb") as f:
-            f.write(data)
-
-
 if __name__ == "__main__":
-    main()
+    write({"qcow2": SEEDS})

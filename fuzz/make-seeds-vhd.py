@@ -7,9 +7,9 @@ SPDX-License-Identifier: GPL-2.0-or-later
 Images of a few blocks of 4 KiB (VHD) or 512 bytes (VDI), each with one thing
 of the format, and some with blocks of the usual size as sparse records."""
 
-import os
 import struct
-import sys
+
+from seeds import records as sparse, write
 
 UNUSED = 0xffffffff
 UUID = bytes(range(16))
@@ -52,12 +52,6 @@ def dynamic(foot, head, bat, *blocks, end=None):
     for b in blocks:
         data += b.ljust(-(-len(b) // 512) * 512, b"\0")
     return data + (foot if end is None else end)
-
-
-def sparse(*records):
-    """What fuzz-format.c expands."""
-    return b"SPRS" + b"".join(struct.pack(">IH", at, len(data)) + data
-                              for at, data in records)
 
 
 DYN = footer()
@@ -155,15 +149,5 @@ VDI = {
 }
 
 
-def main():
-    here = os.path.dirname(os.path.abspath(__file__))
-    out = sys.argv[1] if len(sys.argv) > 1 else here + "/corpus"
-    for name, seeds in ("vhd", VHD), ("vdi", VDI):
-        os.makedirs(os.path.join(out, name), exist_ok=True)
-        for seed, data in seeds.items():
-            with open(os.path.join(out, name, seed), "wb") as f:
-                f.write(data)
-
-
 if __name__ == "__main__":
-    main()
+    write({"vhd": VHD, "vdi": VDI})

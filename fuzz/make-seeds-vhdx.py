@@ -19,6 +19,7 @@ sys.path.insert(0, HERE + "/../tests/golden")
 sys.dont_write_bytecode = True
 import vhdx  # noqa: E402
 from vhdx import K, M, ZERO, UNMAPPED, PRESENT, PARTIAL  # noqa: E402
+from seeds import write  # noqa: E402
 
 DATA = bytes(range(1, 64))
 
@@ -100,13 +101,5 @@ SEEDS = {
 }
 
 
-def main():
-    out = sys.argv[1] if len(sys.argv) > 1 else HERE + "/corpus/vhdx"
-    os.makedirs(out, exist_ok=True)
-    for name, data in SEEDS.items():
-        with open(os.path.join(out, name), "wb") as f:
-            f.write(data)
-
-
 if __name__ == "__main__":
-    main()
+    write({"vhdx": SEEDS})

@@ -9,8 +9,6 @@ form that lvm 2.03.16 writes; superblocks of md and BitLocker are those of
 tests/golden/md.py and bitlocker.py."""
 
 import os
-import re
-import struct
 import subprocess
 import sys
 import tempfile
@@ -21,17 +19,7 @@ sys.path.insert(0, HERE + "/../tests/golden")
 import bitlocker  # noqa: E402
 import md  # noqa: E402
 from lvm_text import disk, hidden, legs, striped, text, volume  # noqa: E402
-
-RECORD = re.compile(rb"[^\0](?:[^\0]|\0{1,15}(?=[^\0]))*")
-
-
-def as_sparse(data):
-    out = b"SPRS"
-    for m in RECORD.finditer(data):
-        for at in range(m.start(), m.end(), 0xffff):
-            part = data[at:min(at + 0xffff, m.end())]
-            out += struct.pack(">IH", at, len(part)) + part
-    return out + struct.pack(">IH", len(data) - 1, 1) + b"\0"
+from seeds import sparse  # noqa: E402
 
 
 def save(target, name, data):
@@ -73,7 +61,7 @@ def lvm2():
 
 
     for copies in (1, 2):
-        save("lvm2", f"disk-{copies}", as_sparse(disk(text(
+        save("lvm2", f"disk-{copies}", sparse(disk(text(
             volume("root", [(0, 4, striped(("pv0", 0))),
                             (4, 2, striped(("pv0", 6)))])), copies=copies)))
 
@@ -83,13 +71,13 @@ def make_md():
         members = [md.member(256 << 10, minor, level=1, disks=3, role=i,
                              name="h:a", data=8 << 10, size=100 << 10)
                    for i in range(3)]
-        save("md", f"raid1-{minor}", as_sparse(b"".join(members)))
+        save("md", f"raid1-{minor}", sparse(b"".join(members)))
     for level in (-1, 0, 5, 10):
         members = [md.member(256 << 10, 2, level=level, disks=3, role=i,
                              name="h:a", data=8 << 10, size=96 << 10,
                              chunk=4096, layout=0x102 if level == 10 else 2)
                    for i in range(3)]
-        save("md", f"level{level}", as_sparse(b"".join(members)))
+        save("md", f"level{level}", sparse(b"".join(members)))
 
 
 def luks(kind, image):
@@ -107,16 +95,16 @@ def container():
         for kind in ("luks1", "luks2"):
             with open(image, "wb") as f:
                 f.truncate(32 << 20)
-            save("container", kind, as_sparse(luks(kind, image)))
+            save("container", kind, sparse(luks(kind, image)))
         with open(image, "wb") as f:
             f.truncate(512 << 10)
         subprocess.run(["mkswap", "-q", "-L", "label", image], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         with open(image, "rb") as f:
-            save("container", "swap", as_sparse(f.read()))
-    save("container", "bitlocker", as_sparse(bitlocker.image(256 << 10)))
+            save("container", "swap", sparse(f.read()))
+    save("container", "bitlocker", sparse(bitlocker.image(256 << 10)))
     save("container", "bitlocker-to-go",
-         as_sparse(bitlocker.image(256 << 10, to_go=True)))
+         sparse(bitlocker.image(256 << 10, to_go=True)))
 
 
 lvm2()

@@ -9,30 +9,21 @@ makes, without their logs.  Version 5 is filled through the kernel, so that
 this must run as root; version 4 by mkfs.xfs and xfs_db."""
 
 import os
-import re
 import struct
 import subprocess
 import sys
 import tempfile
 
+from seeds import sparse
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = sys.argv[1] if len(sys.argv) > 1 else HERE + "/corpus/xfs"
 MKFS = ["mkfs.xfs", "-q", "-f", "--unsupported"]
-RECORD = re.compile(rb"[^\0](?:[^\0]|\0{1,15}(?=[^\0]))*")
 
 
 def run(*args):
     subprocess.run(args, check=True, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL)
-
-
-def sparse(data):
-    out = b"SPRS"
-    for m in RECORD.finditer(data):
-        for at in range(m.start(), m.end(), 0xffff):
-            part = data[at:min(at + 0xffff, m.end())]
-            out += struct.pack(">IH", at, len(part)) + part
-    return out + struct.pack(">IH", len(data) - 1, 1) + b"\0"
 
 
 def save(name, path):

@@ -85,7 +85,7 @@ requires_debian ()
 }
 
 # Two tests that take a loop device at the same moment: one is told that it is
-# busy, and tries again.
+# busy, and tries again: nothing tells when it is free.
 mount ()
 {
   local said
@@ -98,6 +98,22 @@ mount ()
   done
   printf '%s\n' "$said" >&2
   return 32
+}
+
+# serve COMMAND...: a FUSE program, which returns once it has mounted, and
+# leaves a process.  serve_end: after the umount, until that one has written
+# all and is gone: it holds the pipe open.
+serve ()
+{
+  mkfifo "$tmp/serving"
+  cat "$tmp/serving" &
+  serving=$!
+  "$@" 9> "$tmp/serving"
+}
+serve_end ()
+{
+  wait "$serving"
+  rm "$tmp/serving"
 }
 
 tool () { printf '%s\n' "$builddir/tests/tools/$1"; }

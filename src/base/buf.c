@@ -115,3 +115,11 @@ buf_check (const struct buf *b, struct err *e)
 {
   return b->failed ? err_set (e, ENOMEM, "out of memory") : 0;
 }
+
+int
+text_copy (const char *s, char **ret, struct err *e)
+{
+  if (s && !(*ret = strdup (s)))
+    return err_set (e, ENOMEM, "out of memory");
+  return 0;
+}

@@ -43,6 +43,11 @@ const char *buf_str (const struct buf *b) nonnull (1);
 /* -1 and ENOMEM if anything was lost. */
 int buf_check (const struct buf *b, struct err *e) must_check nonnull (1, 2);
 
+/* *RET becomes a copy of S, which the caller frees; it is left where S is
+ * NULL. */
+int text_copy (const char *s, char **ret, struct err *e) must_check
+    nonnull (2, 3);
+
 static inline void
 cleanup_buf (struct buf *b)
 {

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 
 #define SHARDS  16
 #define BUCKETS 1024 /* per shard */
@@ -251,4 +252,20 @@ cache_release (struct cache *c, struct cache_entry *entry)
   LOCK_SCOPE (&s->lock);
   n->pins--;
   evict (s);
+}
+
+int
+cache_read (struct cache *c, const void *owner, uint64_t key, size_t size,
+            int (*load) (void *arg, void *data, size_t size, struct err *e),
+            void *arg, void *buf, size_t len, uint64_t within, struct err *e)
+{
+  struct cache_entry *entry = NULL;
+
+  if (len == size)
+    return load (arg, buf, size, e);
+  if (cache_get (c, owner, key, size, load, arg, &entry, e) == -1)
+    return -1;
+  memcpy (buf, (const char *) entry->data + within, len);
+  cache_release (c, entry);
+  return 0;
 }

@@ -41,4 +41,12 @@ int cache_get (struct cache *c, const void *owner, uint64_t key, size_t size,
     nonnull (1, 5, 7, 8);
 void cache_release (struct cache *c, struct cache_entry *entry) nonnull (1);
 
+/* LEN bytes at WITHIN of them, into BUF.  All SIZE of them go straight to BUF
+ * and are not kept; a part is likely to be followed by the next. */
+int cache_read (struct cache *c, const void *owner, uint64_t key, size_t size,
+                int (*load) (void *arg, void *data, size_t size,
+                             struct err *e),
+                void *arg, void *buf, size_t len, uint64_t within,
+                struct err *e) must_check nonnull (1, 5, 7, 10);
+
 #endif

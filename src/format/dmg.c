@@ -153,30 +153,22 @@ load_chunk (void *arg, void *data, size_t size, struct err *e)
   return 0;
 }
 
-/* LEN bytes at WITHIN of chunk C.  A whole one goes straight to the reader;
- * of a part the rest will be wanted too. */
+/* LEN bytes at WITHIN of chunk C. */
 static int
 read_chunk (struct block *b, const struct dmg_chunk *c, void *buf, size_t len,
             uint64_t within, struct err *e)
 {
   const struct dmg *d = b->priv;
-  CLEANUP_PIN struct pin pin = { .cache = b->env->cache };
   struct compressed x = { b, c };
-  size_t size;
 
   if (!is_compressed (c))
     return err_set (e, EIO, "sector %" PRIu64 " is not compressed",
                     c->sector);
   if (check_chunk_at (d, c, e) == -1)
     return -1;
-  size = (size_t) c->count * DMG_SECTOR;
-  if (len == size)
-    return load_chunk (&x, buf, size, e);
-  if (cache_get (pin.cache, d->owner, c->sector, size, load_chunk, &x,
-                 &pin.entry, e) == -1)
-    return -1;
-  memcpy (buf, (char *) pin.entry->data + within, len);
-  return 0;
+  return cache_read (b->env->cache, d->owner, c->sector,
+                     (size_t) c->count * DMG_SECTOR, load_chunk, &x, buf, len,
+                     within, e);
 }
 
 static int

@@ -386,23 +386,16 @@ load_compressed (void *arg, void *data, size_t size unused_arg, struct err *e)
   return decompress (c->b, c->entry, data, e);
 }
 
-/* LEN bytes at WITHIN of the cluster of ENTRY.  A part is likely to be
- * followed by the next: the cluster is kept. */
+/* LEN bytes at WITHIN of the cluster of ENTRY. */
 static int
 read_compressed (struct block *b, uint64_t entry, void *buf, size_t len,
                  uint64_t within, struct err *e)
 {
   const struct qcow *q = b->priv;
-  CLEANUP_PIN struct pin pin = { .cache = b->env->cache };
   struct compressed c = { b, entry };
 
-  if (len == q->cluster_size)
-    return decompress (b, entry, buf, e);
-  if (cache_get (pin.cache, q->cluster_owner, entry, q->cluster_size,
-                 load_compressed, &c, &pin.entry, e) == -1)
-    return -1;
-  memcpy (buf, (char *) pin.entry->data + within, len);
-  return 0;
+  return cache_read (b->env->cache, q->cluster_owner, entry, q->cluster_size,
+                     load_compressed, &c, buf, len, within, e);
 }
 
 /* The entry of a cluster that map has found to be compressed. */
@@ -448,25 +441,17 @@ qcow_pread (struct block *b, void *buf, size_t len, uint64_t off,
 /* --- the rest -------------------------------------------------------- */
 
 static int
-copy_string (const char *s, char **ret, struct err *e)
-{
-  if (s && !(*ret = strdup (s)))
-    return err_set (e, ENOMEM, "out of memory");
-  return 0;
-}
-
-static int
 qcow_info (struct block *b, struct block_info *ret, struct err *e)
 {
   const struct qcow *q = b->priv;
 
   ret->has_backing = ret->has_encryption = true;
   ret->cluster_size = q->cluster_size;
-  if (copy_string ("1", &ret->version, e) == -1 ||
-      copy_string ("zlib", &ret->compression, e) == -1 ||
-      copy_string (q->crypt ? "aes" : NULL, &ret->encrypted, e) == -1)
+  if (text_copy ("1", &ret->version, e) == -1 ||
+      text_copy ("zlib", &ret->compression, e) == -1 ||
+      text_copy (q->crypt ? "aes" : NULL, &ret->encrypted, e) == -1)
     return -1;
-  return copy_string (q->backing_file, &ret->backing_file, e);
+  return text_copy (q->backing_file, &ret->backing_file, e);
 }
 
 /* OpenStack's format inspector takes it for a qcow2 of a version that is not

@@ -418,24 +418,16 @@ load_compressed (void *arg, void *data, size_t size unused_arg, struct err *e)
   return decompress (c->b, c->entry, data, e);
 }
 
-/* LEN bytes at WITHIN of the compressed cluster that ENTRY describes.  A
- * whole cluster goes straight to the reader; for a part the cluster is kept,
- * since the next part will be wanted too. */
+/* LEN bytes at WITHIN of the cluster of ENTRY. */
 static int
 read_compressed (struct block *b, uint64_t entry, void *buf, size_t len,
                  uint64_t within, struct err *e)
 {
   const struct qcow2 *q = b->priv;
-  CLEANUP_PIN struct pin pin = { .cache = b->env->cache };
   struct compressed c = { b, entry };
 
-  if (len == q->cluster_size)
-    return decompress (b, entry, buf, e);
-  if (cache_get (pin.cache, q->cluster_owner, entry, q->cluster_size,
-                 load_compressed, &c, &pin.entry, e) == -1)
-    return -1;
-  memcpy (buf, (char *) pin.entry->data + within, len);
-  return 0;
+  return cache_read (b->env->cache, q->cluster_owner, entry, q->cluster_size,
+                     load_compressed, &c, buf, len, within, e);
 }
 
 /* The L2 entry of a cluster that map has found to be compressed. */

@@ -313,27 +313,19 @@ add_features (const struct qcow2 *q, struct buf *out)
 }
 
 static int
-copy_string (const char *s, char **ret, struct err *e)
-{
-  if (s && !(*ret = strdup (s)))
-    return err_set (e, ENOMEM, "out of memory");
-  return 0;
-}
-
-static int
 add_strings (const struct qcow2 *q, struct block_info *ret, struct err *e)
 {
   static const char *const crypt[] = { NULL, "aes", "luks" };
 
-  if (copy_string (q->version == 2 ? "2" : "3", &ret->version, e) == -1 ||
-      copy_string (q->compression == QCOW2_ZSTD ? "zstd" : "zlib",
-                   &ret->compression, e) == -1 ||
-      copy_string (crypt[q->crypt], &ret->encrypted, e) == -1 ||
-      copy_string (q->backing_file, &ret->backing_file, e) == -1 ||
-      copy_string (q->backing_format, &ret->backing_format, e) == -1)
+  if (text_copy (q->version == 2 ? "2" : "3", &ret->version, e) == -1 ||
+      text_copy (q->compression == QCOW2_ZSTD ? "zstd" : "zlib",
+                 &ret->compression, e) == -1 ||
+      text_copy (crypt[q->crypt], &ret->encrypted, e) == -1 ||
+      text_copy (q->backing_file, &ret->backing_file, e) == -1 ||
+      text_copy (q->backing_format, &ret->backing_format, e) == -1)
     return -1;
-  return copy_string (q->incompatible & QCOW2_DATA_FILE ? q->data_file : NULL,
-                      &ret->data_file, e);
+  return text_copy (q->incompatible & QCOW2_DATA_FILE ? q->data_file : NULL,
+                    &ret->data_file, e);
 }
 
 int

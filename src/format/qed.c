@@ -512,10 +512,9 @@ qed_info (struct block *b, struct block_info *ret, struct err *e)
   ret->cluster_size = q->cluster_size;
   ret->dirty = q->features & F_NEED_CHECK;
   add_features (q, &ret->features);
-  if ((q->backing_file && !(ret->backing_file = strdup (q->backing_file))) ||
-      (format && !(ret->backing_format = strdup (format))))
-    return err_set (e, ENOMEM, "out of memory");
-  return 0;
+  if (text_copy (q->backing_file, &ret->backing_file, e) == -1)
+    return -1;
+  return text_copy (format, &ret->backing_format, e);
 }
 
 static int

@@ -305,14 +305,6 @@ vhdx_map (struct block *b, uint64_t off, uint64_t len, struct extent *ret,
 
 /* --- info ------------------------------------------------------------ */
 
-static int
-copy_string (const char *s, char **ret, struct err *e)
-{
-  if (s && !(*ret = strdup (s)))
-    return err_set (e, ENOMEM, "out of memory");
-  return 0;
-}
-
 static void
 add_features (const struct vhdx *v, struct buf *out)
 {
@@ -335,10 +327,10 @@ vhdx_info (struct block *b, struct block_info *ret, struct err *e)
   ret->cluster_size = v->block_size;
   ret->dirty = !is_zero (v->header.log_id, VHDX_ID_LENGTH);
   add_features (v, &ret->features);
-  if (copy_string (subformat, &ret->subformat, e) == -1 ||
-      copy_string ("1", &ret->version, e) == -1 ||
-      copy_string (v->parent_name, &ret->backing_file, e) == -1 ||
-      copy_string (v->has_parent ? "vhdx" : NULL, &ret->backing_format, e) ==
+  if (text_copy (subformat, &ret->subformat, e) == -1 ||
+      text_copy ("1", &ret->version, e) == -1 ||
+      text_copy (v->parent_name, &ret->backing_file, e) == -1 ||
+      text_copy (v->has_parent ? "vhdx" : NULL, &ret->backing_format, e) ==
           -1)
     return -1;
   return vhdx_creator (b, &ret->creator, e);

@@ -1,6 +1,7 @@
 /* xrayfs: VMDK, shared by its files: vmdk.c opens, maps and reads,
- * vmdk_sparse.c knows the three kinds of sparse extent, vmdk_descriptor.c the
- * text, vmdk_check.c what is damaged or not to be trusted
+ * vmdk_sparse_open.c and vmdk_sparse.c know the three kinds of sparse extent,
+ * vmdk_descriptor.c the text, vmdk_check.c what is damaged or not to be
+ * trusted
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef XRAYFS_FORMAT_VMDK_H
@@ -74,6 +75,8 @@ enum vmdk_kind {
 #define VMDK_FOOTER_BYTES  1536 /* marker, footer, end-of-stream marker */
 #define VMDK_MARKER_EOS    0    /* types of markers */
 #define VMDK_MARKER_FOOTER 3
+
+#define VMDK_COWD_HEADER_BYTES 2048
 
 /* A part of the disk.  Offsets and lengths are in bytes.  Constant after
  * open. */

@@ -176,11 +176,7 @@ read_file_inode (struct erofs *f, uint64_t ino, struct erofs_inode *n,
 {
   if (erofs_read_inode (f, ino, n, e) == -1)
     return -1;
-  if (S_ISDIR (n->mode))
-    return err_set (e, EISDIR, "is a directory");
-  if (!S_ISREG (n->mode))
-    return err_set (e, EINVAL, "not a regular file");
-  return 0;
+  return fs_regular (n->mode, e);
 }
 
 int

@@ -283,10 +283,8 @@ get_file (struct ext *x, uint64_t ino, struct ext_node **ret, struct err *e)
 {
   if (ext_node_get (x, ino, ret, e) == -1)
     return -1;
-  if (S_ISDIR ((*ret)->raw->i_mode))
-    return err_set (e, EISDIR, "is a directory");
-  if (!S_ISREG ((*ret)->raw->i_mode))
-    return err_set (e, EINVAL, "not a regular file");
+  if (fs_regular ((*ret)->raw->i_mode, e) == -1)
+    return -1;
   if (ext_is_encrypted (*ret))
     return err_set (e, ENOKEY, "file is encrypted (fscrypt)");
   return 0;

@@ -452,6 +452,14 @@ read_extent (struct fs *fs, uint64_t ino, const struct extent *x, char *to,
 }
 
 int
+fs_regular (mode_t mode, struct err *e)
+{
+  if (S_ISDIR (mode))
+    return err_set (e, EISDIR, "is a directory");
+  return S_ISREG (mode) ? 0 : err_set (e, EINVAL, "not a regular file");
+}
+
+int
 fs_pread (struct fs *fs, uint64_t ino, uint64_t size, void *buf, size_t len,
           uint64_t off, size_t *ret, struct err *e)
 {

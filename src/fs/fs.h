@@ -183,6 +183,9 @@ int fs_pread (struct fs *fs, uint64_t ino, uint64_t size, void *buf,
               size_t len, uint64_t off, size_t *ret,
               struct err *e) must_check;
 
+/* EISDIR, or EINVAL, for what is not a regular file. */
+int fs_regular (mode_t mode, struct err *e) must_check;
+
 /* Is it one of the seven types of files? */
 bool fs_type_is_known (mode_t mode);
 

@@ -67,10 +67,8 @@ get_file (struct iso *iso, uint64_t ino, struct iso_node **ret, struct err *e)
 {
   if (iso_node_get (iso, ino, ret, e) == -1)
     return -1;
-  if (S_ISDIR ((*ret)->mode))
-    return err_set (e, EISDIR, "is a directory");
-  if (!S_ISREG ((*ret)->mode))
-    return err_set (e, EINVAL, "not a regular file");
+  if (fs_regular ((*ret)->mode, e) == -1)
+    return -1;
   if ((*ret)->unreadable)
     return err_set (e, ENOTSUP, "%s", (*ret)->unreadable);
   return 0;

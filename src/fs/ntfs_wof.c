@@ -6,12 +6,21 @@
  * and the chunks, each compressed by itself, or as it is where it would not
  * become smaller.  libwim decompresses.
  */
+#include "config.h"
+
 #include <inttypes.h>
 #include <string.h>
 
 #include <wimlib.h>
 
+#include "base/library.h"
 #include "fs/ntfs.h"
+
+#define WIM_FUNCTIONS(F)                                                     \
+  F (wimlib, create_decompressor)                                            \
+  F (wimlib, decompress)                                                     \
+  F (wimlib, free_decompressor)
+LIBRARY (wim, LIBWIM, WIM_FUNCTIONS);
 
 #define HEADER        8
 #define EXTERNAL      8 /* WOF_EXTERNAL_INFO: version, provider */
@@ -56,7 +65,7 @@ nt_wof_free (struct nt_wof *w)
   if (w->stream)
     ntfs_attr_close (w->stream);
   if (w->codec)
-    wimlib_free_decompressor (w->codec);
+    wim.free_decompressor (w->codec);
   free (w->in);
   free (w->out);
   free (w);
@@ -86,12 +95,14 @@ choose_algorithm (const struct nt_node *n, unsigned *ret, struct err *e)
 static int
 open_codec (struct nt_wof *w, unsigned algorithm, struct err *e)
 {
+  if (library_load (&wim_library, e) == -1)
+    return err_in (e, "WOF");
   w->chunk = algorithms[algorithm].chunk;
   w->in = malloc (w->chunk);
   w->out = malloc (w->chunk);
   if (!w->in || !w->out ||
-      wimlib_create_decompressor (algorithms[algorithm].type, w->chunk,
-                                  &w->codec) != 0)
+      wim.create_decompressor (algorithms[algorithm].type, w->chunk,
+                               &w->codec) != 0)
     return err_set (e, ENOMEM, "out of memory");
   return 0;
 }
@@ -162,7 +173,7 @@ decompress (struct nt_wof *w, size_t in_len, size_t out_len, struct err *e)
 {
   if (in_len == out_len)
     memcpy (w->out, w->in, out_len);
-  else if (wimlib_decompress (w->in, in_len, w->out, out_len, w->codec) != 0)
+  else if (wim.decompress (w->in, in_len, w->out, out_len, w->codec) != 0)
     return err_set (e, EIO, "WOF: compressed data are damaged");
   return 0;
 }

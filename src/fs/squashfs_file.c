@@ -160,11 +160,7 @@ get_file (struct squashfs *s, uint64_t ino, struct squashfs_node **ret,
 {
   if (squashfs_node_get (s, ino, ret, e) == -1)
     return -1;
-  if (S_ISDIR ((*ret)->mode))
-    return err_set (e, EISDIR, "is a directory");
-  if (!S_ISREG ((*ret)->mode))
-    return err_set (e, EINVAL, "not a regular file");
-  return 0;
+  return fs_regular ((*ret)->mode, e);
 }
 
 /* The bytes of the hole that P is the first block of. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/bytes.h"
 #include "base/vec.h"
 
 #define MAX_LINKS 40 /* as Linux: MAXSYMLINKS */
@@ -475,10 +476,8 @@ vfs_stat (const struct vfs *v, const char *path, unsigned flags,
 static int
 check_readable (const struct fs_stat *st, size_t max, struct err *e)
 {
-  if (S_ISDIR (st->mode))
-    return err_set (e, EISDIR, "is a directory");
-  if (!S_ISREG (st->mode))
-    return err_set (e, EINVAL, "not a regular file");
+  if (fs_regular (st->mode, e) == -1)
+    return -1;
   if (st->size > max)
     return err_set (e, EFBIG, "more than %zu bytes long", max);
   return 0;
@@ -516,6 +515,34 @@ vfs_read (const struct vfs *v, const char *path, size_t max, struct buf *ret,
   if (vfs_read_node (v, n, max, ret, e) == -1)
     return err_in (e, "%s", path);
   return 0;
+}
+
+int
+vfs_open (const struct vfs *v, const char *path, struct vfs_file *ret,
+          struct err *e)
+{
+  struct vfs_node n;
+  struct fs_stat st;
+
+  if (vfs_walk (v, path, 0, &n, e) == -1 ||
+      fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1)
+    return -1;
+  if (!S_ISREG (st.mode))
+    return 0;
+  *ret = (struct vfs_file){ vfs_fs (v, n), n.ino, st.size };
+  return 1;
+}
+
+int
+vfs_file_read (const struct vfs_file *f, void *buf, size_t len, uint64_t off,
+               struct err *e)
+{
+  size_t got;
+
+  if (!range_within (off, len, f->size))
+    return err_set (e, EIO, "0x%" PRIx64 " lies beyond the end of the file",
+                    off);
+  return fs_pread (f->fs, f->ino, f->size, buf, len, off, &got, e);
 }
 
 int

@@ -107,6 +107,20 @@ int vfs_read (const struct vfs *v, const char *path, size_t max,
 int vfs_read_node (const struct vfs *v, struct vfs_node n, size_t max,
                    struct buf *ret, struct err *e) must_check;
 
+/* A regular file, to be read in place.  There is nothing to give back. */
+struct vfs_file {
+  struct fs *fs;
+  uint64_t ino, size;
+};
+
+/* 1: *RET is the regular file at PATH; 0: what is there is none.
+ * Errors: as vfs_walk. */
+int vfs_open (const struct vfs *v, const char *path, struct vfs_file *ret,
+              struct err *e) must_check nonnull (1, 2, 3, 4);
+/* Exactly LEN bytes; beyond the end is EIO. */
+int vfs_file_read (const struct vfs_file *f, void *buf, size_t len,
+                   uint64_t off, struct err *e) must_check nonnull (1, 2, 5);
+
 /* The entries of directory PATH; an absent one is an error (ENOENT).
  * Entries are given as stored, mounts not crossed. */
 int vfs_list (const struct vfs *v, const char *path, fs_dirent_fn fn,

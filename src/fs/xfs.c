@@ -131,11 +131,7 @@ get_file (struct xfs *x, uint64_t ino, struct xfs_node **ret, struct err *e)
 {
   if (xfs_node_get (x, ino, ret, e) == -1)
     return -1;
-  if (S_ISDIR ((*ret)->mode))
-    return err_set (e, EISDIR, "is a directory");
-  if (!S_ISREG ((*ret)->mode))
-    return err_set (e, EINVAL, "not a regular file");
-  return 0;
+  return fs_regular ((*ret)->mode, e);
 }
 
 static int

@@ -101,8 +101,8 @@ read_uki (const struct vfs *v, const char *path, const char *id,
   CLEANUP_FREE char *osrel = NULL;
   struct boot_entry b = { 0 };
   struct pe_section s;
-  struct pe_file f;
-  int r = pe_open (v, path, &f, e);
+  struct vfs_file f;
+  int r = vfs_open (v, path, &f, e);
 
   if (r == 1)
     r = pe_find_section (&f, ".linux", &s, e);

@@ -138,6 +138,11 @@ const struct member *volume_member (struct volume *v, struct err *e);
 int guest_text (const struct vfs *v, const char *path, struct buf *ret,
                 struct err *e) must_check;
 
+/* 1: *RET is the file at PATH, to be read in place; 0: it is not there; -1:
+ * could not look, or it is not a regular file (EIO). */
+int guest_open (const struct vfs *v, const char *path, struct vfs_file *ret,
+                struct err *e) must_check;
+
 /* The value of KEY in TEXT of KEY=VALUE lines as os-release and /etc/default
  * have them (quotes and backslashes taken away); NULL: not there.  The last
  * one counts.  The caller frees. */

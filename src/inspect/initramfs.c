@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
+
 #include <archive.h>
 #include <archive_entry.h>
 #include <ctype.h>
@@ -6,9 +8,34 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/library.h"
 #include "inspect/initramfs_priv.h"
 #include "inspect/lzop.h"
 #include "inspect/stream_end.h"
+
+#define ARCHIVE_FUNCTIONS(F)                                                 \
+  F (archive, entry_filetype)                                                \
+  F (archive, entry_pathname)                                                \
+  F (archive, entry_size)                                                    \
+  F (archive, entry_symlink)                                                 \
+  F (archive, error_string)                                                  \
+  F (archive, filter_bytes)                                                  \
+  F (archive, read_data)                                                     \
+  F (archive, read_free)                                                     \
+  F (archive, read_header_position)                                          \
+  F (archive, read_new)                                                      \
+  F (archive, read_next_header)                                              \
+  F (archive, read_open)                                                     \
+  F (archive, read_support_filter_bzip2)                                     \
+  F (archive, read_support_filter_gzip)                                      \
+  F (archive, read_support_filter_lz4)                                       \
+  F (archive, read_support_filter_lzma)                                      \
+  F (archive, read_support_filter_xz)                                        \
+  F (archive, read_support_filter_zstd)                                      \
+  F (archive, read_support_format_cpio)                                      \
+  F (archive, read_support_format_raw)                                       \
+  F (archive, set_error)
+LIBRARY (la, LIBARCHIVE, ARCHIVE_FUNCTIONS);
 
 #define CHUNK (256 * KiB)
 /* Limits as those in initramfs_priv.h. */
@@ -59,8 +86,7 @@ archive_error (struct archive *a, struct err *e, const char *what)
   if (e->code)
     return err_in (e, "%s", what);
   return err_set (e, EIO, "%s: %s", what,
-                  archive_error_string (a) ? archive_error_string (a)
-                                           : "damaged");
+                  la.error_string (a) ? la.error_string (a) : "damaged");
 }
 
 struct archive_file {
@@ -72,7 +98,7 @@ static int
 read_archive_file (void *arg, void *buf, struct err *e)
 {
   const struct archive_file *f = arg;
-  la_ssize_t n = archive_read_data (f->archive, buf, f->size);
+  la_ssize_t n = la.read_data (f->archive, buf, f->size);
 
   if (n < 0)
     return archive_error (f->archive, e, "cpio");
@@ -117,11 +143,11 @@ take_inner_image (struct reader *r, const struct initramfs_file *f)
 static int
 take_entry (struct reader *r, struct archive *a, struct archive_entry *entry)
 {
-  int64_t size = archive_entry_size (entry);
-  bool regular = archive_entry_filetype (entry) == AE_IFREG;
+  int64_t size = la.entry_size (entry);
+  bool regular = la.entry_filetype (entry) == AE_IFREG;
   struct archive_file data = { a, size > 0 ? (size_t) size : 0 };
-  struct initramfs_file f = { .name = archive_entry_pathname (entry),
-                              .target = archive_entry_symlink (entry),
+  struct initramfs_file f = { .name = la.entry_pathname (entry),
+                              .target = la.entry_symlink (entry),
                               .regular = regular,
                               .size = data.size,
                               .read = read_archive_file,
@@ -239,7 +265,7 @@ feed_more (struct feed *f)
     s->progress (s->arg, f->lzop->off, s->size);
   if (f->inner || f->lzop) {
     n = f->lzop ? lzop_next (f->lzop, f->chunk)
-                : archive_read_data (f->inner, f->chunk, CHUNK);
+                : la.read_data (f->inner, f->chunk, CHUNK);
     if (n < 0)
       return f->lzop ? -1
                      : archive_error (f->inner, f->r->err, "decompression");
@@ -269,14 +295,14 @@ feed_read (struct archive *a, void *arg, const void **ret)
   } else {
     n = feed_more (f);
     if (n < 0) {
-      archive_set_error (a, EIO, "%s", f->r->err->msg);
+      la.set_error (a, EIO, "%s", f->r->err->msg);
       return ARCHIVE_FATAL;
     }
     f->data = f->chunk;
     f->have = (size_t) n;
   }
   if (check_bytes (&f->check, f->data, (size_t) n, f->r->err) == -1) {
-    archive_set_error (a, EIO, "%s", f->r->err->msg);
+    la.set_error (a, EIO, "%s", f->r->err->msg);
     return ARCHIVE_FATAL;
   }
   *ret = f->data;
@@ -290,7 +316,7 @@ read_entries (struct reader *r, struct archive *a, size_t *ret_n)
   struct archive_entry *entry;
   int status;
 
-  while ((status = archive_read_next_header (a, &entry)) == ARCHIVE_OK ||
+  while ((status = la.read_next_header (a, &entry)) == ARCHIVE_OK ||
          status == ARCHIVE_WARN) {
     if (++r->out->entries > INITRAMFS_MAX_ENTRIES)
       return err_set (r->err, EFBIG, "more than %d entries",
@@ -306,7 +332,7 @@ static void
 cleanup_archive (struct archive **a)
 {
   if (*a)
-    archive_read_free (*a);
+    la.read_free (*a);
 }
 #define CLEANUP_ARCHIVE __attribute__ ((cleanup (cleanup_archive)))
 
@@ -315,18 +341,18 @@ cleanup_archive (struct archive **a)
 static int
 read_cpio (struct feed *f, uint64_t *ret_length, size_t *ret_n)
 {
-  CLEANUP_ARCHIVE struct archive *a = archive_read_new ();
+  CLEANUP_ARCHIVE struct archive *a = la.read_new ();
   uint64_t end;
 
   f->delivered = 0;
   f->check = (struct check){ .done = false };
-  if (!a || archive_read_support_format_cpio (a) != ARCHIVE_OK)
+  if (!a || la.read_support_format_cpio (a) != ARCHIVE_OK)
     return err_set (f->r->err, ENOMEM, "out of memory");
-  if (archive_read_open (a, f, NULL, feed_read, NULL) != ARCHIVE_OK)
+  if (la.read_open (a, f, NULL, feed_read, NULL) != ARCHIVE_OK)
     return archive_error (a, f->r->err, "cpio");
   if (read_entries (f->r, a, ret_n) == -1)
     return -1;
-  end = (uint64_t) archive_read_header_position (a) + TRAILER_SIZE;
+  end = (uint64_t) la.read_header_position (a) + TRAILER_SIZE;
   /* libarchive asks only for what it needs, so the trailer's end lies in
    * the piece last delivered, or the archive has none. */
   if (end > f->delivered || f->delivered - end > f->have)
@@ -363,22 +389,22 @@ skip_padding (struct feed *f)
 static const struct compression {
   const char *name, *magic;
   unsigned len;
-  int (*support) (struct archive *);
+  int (**support) (struct archive *); /* NULL: not libarchive's */
   /* NULL: libarchive finds the end. */
   int (*end) (struct stream *r, uint64_t off, uint64_t *ret);
 } compressions[] = {
-  { "gzip", "\x1f\x8b", 2, archive_read_support_filter_gzip, NULL },
+  { "gzip", "\x1f\x8b", 2, &la.read_support_filter_gzip, NULL },
   { "xz",
     "\xfd"
     "7zXZ\0",
-    6, archive_read_support_filter_xz, stream_xz_end },
-  { "zstd", "\x28\xb5\x2f\xfd", 4, archive_read_support_filter_zstd,
+    6, &la.read_support_filter_xz, stream_xz_end },
+  { "zstd", "\x28\xb5\x2f\xfd", 4, &la.read_support_filter_zstd,
     stream_zstd_end },
-  { "bzip2", "BZh", 3, archive_read_support_filter_bzip2, NULL },
-  { "lzma", "\x5d\0\0", 3, archive_read_support_filter_lzma, NULL },
-  { "lz4", "\x02\x21\x4c\x18", 4, archive_read_support_filter_lz4,
+  { "bzip2", "BZh", 3, &la.read_support_filter_bzip2, NULL },
+  { "lzma", "\x5d\0\0", 3, &la.read_support_filter_lzma, NULL },
+  { "lz4", "\x02\x21\x4c\x18", 4, &la.read_support_filter_lz4,
     stream_lz4_legacy_end },
-  { "lz4", "\x04\x22\x4d\x18", 4, archive_read_support_filter_lz4,
+  { "lz4", "\x04\x22\x4d\x18", 4, &la.read_support_filter_lz4,
     stream_lz4_frame_end },
   /* libarchive would start a program: lzop.h instead */
   { "lzo", "\x89LZO", 4, NULL, stream_lzo_end },
@@ -415,7 +441,7 @@ compressed_read (struct archive *a, void *arg, const void **ret)
 
   if (s->pread (s->arg, c->chunk, MIN (CHUNK, c->end - c->off), c->off, &got,
                 c->r->err) == -1) {
-    archive_set_error (a, EIO, "%s", c->r->err->msg);
+    la.set_error (a, EIO, "%s", c->r->err->msg);
     return ARCHIVE_FATAL;
   }
   c->off += got;
@@ -431,10 +457,10 @@ open_decompressor (struct archive *a, const struct compression *c,
 {
   struct archive_entry *entry;
 
-  if (c->support (a) != ARCHIVE_OK ||
-      archive_read_support_format_raw (a) != ARCHIVE_OK ||
-      archive_read_open (a, src, NULL, compressed_read, NULL) != ARCHIVE_OK ||
-      archive_read_next_header (a, &entry) != ARCHIVE_OK)
+  if ((*c->support) (a) != ARCHIVE_OK ||
+      la.read_support_format_raw (a) != ARCHIVE_OK ||
+      la.read_open (a, src, NULL, compressed_read, NULL) != ARCHIVE_OK ||
+      la.read_next_header (a, &entry) != ARCHIVE_OK)
     return archive_error (a, src->r->err, c->name);
   return 0;
 }
@@ -504,7 +530,7 @@ static int
 read_compressed (struct reader *r, const struct compression *c, uint64_t off,
                  uint64_t *ret_length)
 {
-  CLEANUP_ARCHIVE struct archive *inner = archive_read_new ();
+  CLEANUP_ARCHIVE struct archive *inner = la.read_new ();
   CLEANUP_FREE char *in = malloc (CHUNK), *out = malloc (CHUNK);
   __attribute__ ((cleanup (cleanup_lzop))) struct lzop lzop = { 0 };
   struct compressed_source src = { r, off, r->source->size, in };
@@ -527,7 +553,7 @@ read_compressed (struct reader *r, const struct compression *c, uint64_t off,
   if (n == 0)
     return err_set (r->err, EINVAL, "no cpio archive in %s", c->name);
   *ret_length =
-      c->end ? src.end - off : (uint64_t) archive_filter_bytes (inner, -1);
+      c->end ? src.end - off : (uint64_t) la.filter_bytes (inner, -1);
   buf_printf (&r->out->layout,
               "at %" PRIu64 ": %s in %s, %" PRIu64 " bytes, %zu entries\n",
               off, what, c->name, *ret_length, n);
@@ -673,6 +699,8 @@ initramfs_read (const struct initramfs_source *source, const char *version,
   int status;
 
   err_clear (e);
+  if (library_load (&la_library, e) == -1)
+    return -1;
   if (source->size == 0)
     return err_set (e, EINVAL, "the file is empty");
   if (source->size > MAX_FILE)

@@ -51,7 +51,7 @@ is_version (const char *s, size_t len)
 
 /* The version in the bzImage at BASE of FILE; *RET NULL: it is none. */
 static int
-bzimage_version (const struct pe_file *file, uint64_t base, char **ret,
+bzimage_version (const struct vfs_file *file, uint64_t base, char **ret,
                  struct err *e)
 {
   unsigned char head[16];
@@ -61,7 +61,7 @@ bzimage_version (const struct pe_file *file, uint64_t base, char **ret,
 
   if (!range_within (base, SETUP_HEADER + sizeof head, file->size))
     return 0;
-  if (pe_read (file, head, sizeof head, base + SETUP_HEADER, e) == -1)
+  if (vfs_file_read (file, head, sizeof head, base + SETUP_HEADER, e) == -1)
     return -1;
   if (memcmp (head + 2, "HdrS", 4) != 0 || load_le16 (head + 14) == 0)
     return 0;
@@ -69,7 +69,8 @@ bzimage_version (const struct pe_file *file, uint64_t base, char **ret,
       base + SETUP_HEADER + load_le16 (head + (VERSION_FIELD - SETUP_HEADER));
   if (at >= file->size)
     return 0;
-  if (pe_read (file, text, MIN (MAX_VERSION, file->size - at), at, e) == -1)
+  if (vfs_file_read (file, text, MIN (MAX_VERSION, file->size - at), at, e) ==
+      -1)
     return -1;
   len = strcspn (text, " \t\n");
   if (!is_version (text, len))
@@ -82,9 +83,9 @@ int
 kernel_image_version (const struct vfs *v, const char *path, char **ret,
                       struct err *e)
 {
-  struct pe_file file;
+  struct vfs_file file;
   struct pe_section section;
-  int r = pe_open (v, path, &file, e);
+  int r = vfs_open (v, path, &file, e);
 
   *ret = NULL;
   if (r != 1)

@@ -2,7 +2,6 @@
 #include "inspect/pe.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/bytes.h"
 
@@ -10,36 +9,9 @@
 #define SECTION      40
 #define MAX_SECTIONS 96 /* the loader's own limit in Windows */
 
-int
-pe_open (const struct vfs *v, const char *path, struct pe_file *ret,
-         struct err *e)
-{
-  struct vfs_node n;
-  struct fs_stat st;
-
-  if (vfs_walk (v, path, 0, &n, e) == -1 ||
-      fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1)
-    return -1;
-  if (!S_ISREG (st.mode))
-    return 0;
-  *ret = (struct pe_file){ vfs_fs (v, n), n.ino, st.size };
-  return 1;
-}
-
-int
-pe_read (const struct pe_file *f, void *buf, size_t len, uint64_t off,
-         struct err *e)
-{
-  size_t got;
-
-  if (!range_within (off, len, f->size))
-    return err_set (e, EIO, "the file is cut off");
-  return fs_pread (f->fs, f->ino, f->size, buf, len, off, &got, e);
-}
-
 /* 1: *RET_SECTIONS is where the section table begins, with *RET_N rows. */
 static int
-find_table (const struct pe_file *f, uint64_t *ret_sections, unsigned *ret_n,
+find_table (const struct vfs_file *f, uint64_t *ret_sections, unsigned *ret_n,
             struct err *e)
 {
   unsigned char dos[64], coff[COFF_HEADER];
@@ -47,12 +19,12 @@ find_table (const struct pe_file *f, uint64_t *ret_sections, unsigned *ret_n,
 
   if (f->size < sizeof dos)
     return 0;
-  if (pe_read (f, dos, sizeof dos, 0, e) == -1)
+  if (vfs_file_read (f, dos, sizeof dos, 0, e) == -1)
     return -1;
   at = load_le32 (dos + 60);
   if (memcmp (dos, "MZ", 2) != 0 || !range_within (at, COFF_HEADER, f->size))
     return 0;
-  if (pe_read (f, coff, sizeof coff, at, e) == -1)
+  if (vfs_file_read (f, coff, sizeof coff, at, e) == -1)
     return -1;
   if (memcmp (coff, "PE\0\0", 4) != 0)
     return 0;
@@ -62,7 +34,7 @@ find_table (const struct pe_file *f, uint64_t *ret_sections, unsigned *ret_n,
 }
 
 int
-pe_find_section (const struct pe_file *f, const char *name,
+pe_find_section (const struct vfs_file *f, const char *name,
                  struct pe_section *ret, struct err *e)
 {
   unsigned char row[SECTION];
@@ -73,7 +45,8 @@ pe_find_section (const struct pe_file *f, const char *name,
 
   memcpy (padded, name, MIN (strlen (name), sizeof padded));
   for (unsigned i = 0; r == 1 && i < n; i++) {
-    if (pe_read (f, row, sizeof row, table + (uint64_t) i * SECTION, e) == -1)
+    if (vfs_file_read (f, row, sizeof row, table + (uint64_t) i * SECTION,
+                       e) == -1)
       return -1;
     if (memcmp (row, padded, sizeof padded) != 0)
       continue;
@@ -88,7 +61,7 @@ pe_find_section (const struct pe_file *f, const char *name,
 }
 
 int
-pe_section_text (const struct pe_file *f, const char *name, size_t max,
+pe_section_text (const struct vfs_file *f, const char *name, size_t max,
                  char **ret, struct err *e)
 {
   struct pe_section s;
@@ -104,7 +77,7 @@ pe_section_text (const struct pe_file *f, const char *name, size_t max,
   text = calloc (1, s.size + 1);
   if (!text)
     return err_set (e, ENOMEM, "out of memory");
-  if (pe_read (f, text, s.size, s.offset, e) == -1)
+  if (vfs_file_read (f, text, s.size, s.offset, e) == -1)
     return -1;
   *ret = steal_ptr (&text);
   return 0;

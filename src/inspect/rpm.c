@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "inspect/rpm.h"
 
-#include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/bytes.h"
+#include "inspect/image_priv.h"
 
 #define INDEX_ENTRY 16
 
@@ -135,18 +134,6 @@ rpm_owns (const struct rpm_header *h, const char *path)
 
 /* --- the database ---------------------------------------------------- */
 
-int
-rpm_file_read (const struct rpm_file *f, void *buf, size_t len, uint64_t off,
-               struct err *e)
-{
-  size_t got;
-
-  if (!range_within (off, len, f->size))
-    return err_set (e, EIO, "0x%" PRIx64 " lies beyond the end of the file",
-                    off);
-  return fs_pread (f->fs, f->ino, f->size, buf, len, off, &got, e);
-}
-
 struct each {
   rpm_header_fn fn;
   void *arg;
@@ -197,7 +184,7 @@ check_journal (const struct vfs *v, const char *path, struct err *e)
 
 static const struct store {
   const char *path;
-  int (*each) (const struct rpm_file *f, rpm_blob_fn fn, void *arg,
+  int (*each) (const struct vfs_file *f, rpm_blob_fn fn, void *arg,
                struct err *e);
   bool journal;
 } stores[] = {
@@ -212,34 +199,12 @@ static const struct store {
   { "/usr/share/rpm/Packages", rpm_bdb_each, false },
 };
 
-/* 1: *RET is the file at PATH; 0: it is not there. */
-static int
-open_file (const struct vfs *v, const char *path, struct rpm_file *ret,
-           struct err *e)
-{
-  struct fs_stat st;
-  struct vfs_node n;
-
-  if (vfs_walk (v, path, 0, &n, e) == -1) {
-    if (!err_is_absent (e))
-      return -1;
-    err_clear (e);
-    return 0;
-  }
-  if (fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1)
-    return -1;
-  if (!S_ISREG (st.mode))
-    return err_set (e, EIO, "not a regular file");
-  *ret = (struct rpm_file){ vfs_fs (v, n), n.ino, st.size };
-  return 1;
-}
-
 static int
 each_in (const struct vfs *v, const struct store *s, struct each *x,
          struct err *e)
 {
-  struct rpm_file f;
-  int r = open_file (v, s->path, &f, e);
+  struct vfs_file f;
+  int r = guest_open (v, s->path, &f, e);
 
   if (r != 1)
     return r;

@@ -55,16 +55,6 @@ bool rpm_owns (const struct rpm_header *h, const char *path);
  * the largest that distributions have, of kernel packages, have a few. */
 #define RPM_MAX_HEADER ((size_t) 64 << 20)
 
-/* The database's file. */
-struct rpm_file {
-  struct fs *fs;
-  uint64_t ino, size;
-};
-
-/* Reads exactly LEN bytes; beyond the end is EIO. */
-int rpm_file_read (const struct rpm_file *f, void *buf, size_t len,
-                   uint64_t off, struct err *e) must_check;
-
 /* Calls FN for the header in the LEN bytes at BLOB, as it is stored: returns
  * what FN does, or -1 if it is damaged. */
 int rpm_header_read (const void *blob, size_t len, rpm_header_fn fn,
@@ -73,11 +63,11 @@ int rpm_header_read (const void *blob, size_t len, rpm_header_fn fn,
 /* A header as it is stored.  Non-zero stops. */
 typedef int (*rpm_blob_fn) (void *arg, const void *blob, size_t len);
 
-int rpm_sqlite_each (const struct rpm_file *f, rpm_blob_fn fn, void *arg,
+int rpm_sqlite_each (const struct vfs_file *f, rpm_blob_fn fn, void *arg,
                      struct err *e) must_check;
-int rpm_ndb_each (const struct rpm_file *f, rpm_blob_fn fn, void *arg,
+int rpm_ndb_each (const struct vfs_file *f, rpm_blob_fn fn, void *arg,
                   struct err *e) must_check;
-int rpm_bdb_each (const struct rpm_file *f, rpm_blob_fn fn, void *arg,
+int rpm_bdb_each (const struct vfs_file *f, rpm_blob_fn fn, void *arg,
                   struct err *e) must_check;
 
 #endif

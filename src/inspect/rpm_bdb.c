@@ -22,7 +22,7 @@
 #define ITEM_OFF_PAGE  3 /* H_OFFPAGE */
 
 struct bdb {
-  const struct rpm_file *file;
+  const struct vfs_file *file;
   uint32_t page_size, last_page;
   bool swapped; /* big-endian */
   unsigned char *page, *overflow;
@@ -49,7 +49,7 @@ read_page (const struct bdb *b, uint32_t number, unsigned char *to,
   if (number > b->last_page)
     return err_set (e, EIO, "page %" PRIu32 " lies beyond the last one",
                     number);
-  if (rpm_file_read (b->file, to, b->page_size,
+  if (vfs_file_read (b->file, to, b->page_size,
                      (uint64_t) number * b->page_size, e) == -1)
     return err_in (e, "page %" PRIu32, number);
   if (get32 (b, to + 8) != number)
@@ -62,7 +62,7 @@ read_meta (struct bdb *b, struct err *e)
 {
   unsigned char meta[72];
 
-  if (rpm_file_read (b->file, meta, sizeof meta, 0, e) == -1)
+  if (vfs_file_read (b->file, meta, sizeof meta, 0, e) == -1)
     return -1;
   b->swapped = load_be32 (meta + 12) == HASH_MAGIC;
   if (get32 (b, meta + 12) != HASH_MAGIC || meta[25] != PAGE_HASH_META)
@@ -180,7 +180,7 @@ each_page (const struct bdb *b, struct err *e)
   int stop = 0;
 
   for (uint32_t i = 1; i <= b->last_page && !stop; i++) {
-    if (rpm_file_read (b->file, b->page, b->page_size,
+    if (vfs_file_read (b->file, b->page, b->page_size,
                        (uint64_t) i * b->page_size, e) == -1)
       return err_in (e, "page %" PRIu32, i);
     if (b->page[25] != PAGE_HASH && b->page[25] != PAGE_HASH_OLD)
@@ -192,7 +192,7 @@ each_page (const struct bdb *b, struct err *e)
 }
 
 int
-rpm_bdb_each (const struct rpm_file *f, rpm_blob_fn fn, void *arg,
+rpm_bdb_each (const struct vfs_file *f, rpm_blob_fn fn, void *arg,
               struct err *e)
 {
   struct bdb b = { .file = f, .fn = fn, .arg = arg };

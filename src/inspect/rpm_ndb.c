@@ -23,7 +23,7 @@
 #define MAX_SLOT_PAGES 4096
 
 static int
-read_blob (const struct rpm_file *f, const unsigned char *slot,
+read_blob (const struct vfs_file *f, const unsigned char *slot,
            rpm_blob_fn fn, void *arg, int *ret_stop, struct err *e)
 {
   uint32_t number = load_le32 (slot + 4);
@@ -32,7 +32,7 @@ read_blob (const struct rpm_file *f, const unsigned char *slot,
   CLEANUP_FREE unsigned char *blob = NULL;
   size_t len;
 
-  if (rpm_file_read (f, head, sizeof head, at, e) == -1)
+  if (vfs_file_read (f, head, sizeof head, at, e) == -1)
     return err_in (e, "package %" PRIu32, number);
   len = load_le32 (head + 12);
   if (load_le32 (head) != MAGIC_BLOB || load_le32 (head + 4) != number)
@@ -43,14 +43,14 @@ read_blob (const struct rpm_file *f, const unsigned char *slot,
   blob = malloc (len ? len : 1);
   if (!blob)
     return err_set (e, ENOMEM, "out of memory");
-  if (rpm_file_read (f, blob, len, at + sizeof head, e) == -1)
+  if (vfs_file_read (f, blob, len, at + sizeof head, e) == -1)
     return err_in (e, "package %" PRIu32, number);
   *ret_stop = fn (arg, blob, len);
   return 0;
 }
 
 static int
-each_slot (const struct rpm_file *f, unsigned char *page, unsigned number,
+each_slot (const struct vfs_file *f, unsigned char *page, unsigned number,
            rpm_blob_fn fn, void *arg, int *ret_stop, struct err *e)
 {
   /* The first two slots of the first page are the header. */
@@ -65,7 +65,7 @@ each_slot (const struct rpm_file *f, unsigned char *page, unsigned number,
 }
 
 int
-rpm_ndb_each (const struct rpm_file *f, rpm_blob_fn fn, void *arg,
+rpm_ndb_each (const struct vfs_file *f, rpm_blob_fn fn, void *arg,
               struct err *e)
 {
   CLEANUP_FREE unsigned char *page = malloc (PAGE);
@@ -74,7 +74,7 @@ rpm_ndb_each (const struct rpm_file *f, rpm_blob_fn fn, void *arg,
 
   if (!page)
     return err_set (e, ENOMEM, "out of memory");
-  if (rpm_file_read (f, page, PAGE, 0, e) == -1)
+  if (vfs_file_read (f, page, PAGE, 0, e) == -1)
     return -1;
   pages = load_le32 (page + 12);
   if (load_le32 (page) != MAGIC_DB)
@@ -84,7 +84,7 @@ rpm_ndb_each (const struct rpm_file *f, rpm_blob_fn fn, void *arg,
   if (pages > MAX_SLOT_PAGES)
     return err_set (e, EIO, "%" PRIu32 " pages of slots", pages);
   for (uint32_t i = 0; i < pages && !stop; i++)
-    if (rpm_file_read (f, page, PAGE, (uint64_t) i * PAGE, e) == -1 ||
+    if (vfs_file_read (f, page, PAGE, (uint64_t) i * PAGE, e) == -1 ||
         each_slot (f, page, i, fn, arg, &stop, e) == -1)
       return -1;
   return 0;

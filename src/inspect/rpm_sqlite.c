@@ -6,6 +6,8 @@
  * table a view over an endless query, so that only an ordinary table is
  * asked, and the number of steps is bounded.
  */
+#include "config.h"
+
 #include <inttypes.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -13,7 +15,24 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/library.h"
 #include "inspect/rpm.h"
+
+#define SQLITE_FUNCTIONS(F)                                                  \
+  F (sqlite3, close)                                                         \
+  F (sqlite3, column_blob)                                                   \
+  F (sqlite3, column_bytes)                                                  \
+  F (sqlite3, db_config)                                                     \
+  F (sqlite3, errmsg)                                                        \
+  F (sqlite3, errstr)                                                        \
+  F (sqlite3, finalize)                                                      \
+  F (sqlite3, limit)                                                         \
+  F (sqlite3, open_v2)                                                       \
+  F (sqlite3, prepare_v2)                                                    \
+  F (sqlite3, progress_handler)                                              \
+  F (sqlite3, step)                                                          \
+  F (sqlite3, vfs_register)
+LIBRARY (sqlite, LIBSQLITE, SQLITE_FUNCTIONS);
 
 #define VFS_NAME "xrayfs"
 
@@ -23,7 +42,7 @@
 
 /* What a database is read through; its address is its file name. */
 struct source {
-  const struct rpm_file *file;
+  const struct vfs_file *file;
   struct err err; /* of the last read that failed */
   uint64_t steps;
 };
@@ -58,7 +77,7 @@ file_read (sqlite3_file *f, void *buf, int len, sqlite3_int64 off)
   uint64_t at = (uint64_t) off;
   size_t n = at < s->file->size ? MIN ((size_t) len, s->file->size - at) : 0;
 
-  if (rpm_file_read (s->file, buf, n, n ? at : 0, &s->err) == -1)
+  if (vfs_file_read (s->file, buf, n, n ? at : 0, &s->err) == -1)
     return SQLITE_IOERR_READ;
   memset ((char *) buf + n, 0, (size_t) len - n);
   hide_wal (buf, len, off);
@@ -212,7 +231,7 @@ static sqlite3_vfs reading_vfs = {
 static void
 register_vfs (void)
 {
-  sqlite3_vfs_register (&reading_vfs, 0);
+  sqlite.vfs_register (&reading_vfs, 0);
 }
 
 /* --- the store ------------------------------------------------------- */
@@ -238,14 +257,14 @@ sqlite_error (sqlite3 *db, int code, struct source *s, struct err *e)
   if (code == SQLITE_INTERRUPT)
     return err_set (e, EIO, "it takes more than %d steps", MAX_STEPS);
   return err_set (e, EIO, "SQLite: %s",
-                  db ? sqlite3_errmsg (db) : sqlite3_errstr (code));
+                  db ? sqlite.errmsg (db) : sqlite.errstr (code));
 }
 
 /* 1 with a row, 0 at the end. */
 static int
 step (sqlite3 *db, sqlite3_stmt *q, struct source *s, struct err *e)
 {
-  int code = sqlite3_step (q);
+  int code = sqlite.step (q);
 
   if (code == SQLITE_ROW)
     return 1;
@@ -255,7 +274,7 @@ step (sqlite3 *db, sqlite3_stmt *q, struct source *s, struct err *e)
 static void
 cleanup_query (sqlite3_stmt **q)
 {
-  sqlite3_finalize (*q);
+  sqlite.finalize (*q);
 }
 #define CLEANUP_QUERY __attribute__ ((cleanup (cleanup_query)))
 
@@ -263,7 +282,7 @@ static int
 prepare (sqlite3 *db, const char *sql, struct source *s, sqlite3_stmt **ret,
          struct err *e)
 {
-  int code = sqlite3_prepare_v2 (db, sql, -1, ret, NULL);
+  int code = sqlite.prepare_v2 (db, sql, -1, ret, NULL);
 
   return code == SQLITE_OK ? 0 : sqlite_error (db, code, s, e);
 }
@@ -293,8 +312,8 @@ each_row (sqlite3 *db, struct source *s, rpm_blob_fn fn, void *arg,
   if (prepare (db, "SELECT blob FROM Packages", s, &q, e) == -1)
     return -1;
   while ((r = step (db, q, s, e)) == 1) {
-    const void *blob = sqlite3_column_blob (q, 0);
-    int len = sqlite3_column_bytes (q, 0);
+    const void *blob = sqlite.column_blob (q, 0);
+    int len = sqlite.column_bytes (q, 0);
 
     if (!blob)
       return err_set (e, EIO, "a package without a header");
@@ -313,29 +332,32 @@ open_database (struct source *s, sqlite3 **ret, struct err *e)
 
   pthread_once (&once, register_vfs);
   snprintf (name, sizeof name, "%p", (void *) s);
-  code = sqlite3_open_v2 (
+  code = sqlite.open_v2 (
       name, ret, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, VFS_NAME);
   if (code != SQLITE_OK)
     return sqlite_error (*ret, code, s, e);
-  sqlite3_limit (*ret, SQLITE_LIMIT_LENGTH, (int) RPM_MAX_HEADER);
-  sqlite3_db_config (*ret, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-  sqlite3_db_config (*ret, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-  sqlite3_progress_handler (*ret, STEPS_AT_ONCE, count_steps, s);
+  sqlite.limit (*ret, SQLITE_LIMIT_LENGTH, (int) RPM_MAX_HEADER);
+  sqlite.db_config (*ret, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+  sqlite.db_config (*ret, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+  sqlite.progress_handler (*ret, STEPS_AT_ONCE, count_steps, s);
   return 0;
 }
 
 int
-rpm_sqlite_each (const struct rpm_file *f, rpm_blob_fn fn, void *arg,
+rpm_sqlite_each (const struct vfs_file *f, rpm_blob_fn fn, void *arg,
                  struct err *e)
 {
   struct source s = { .file = f };
   sqlite3 *db = NULL;
-  int r = open_database (&s, &db, e);
+  int r;
 
+  if (library_load (&sqlite_library, e) == -1)
+    return -1;
+  r = open_database (&s, &db, e);
   if (r == 0)
     r = check_schema (db, &s, e);
   if (r == 0)
     r = each_row (db, &s, fn, arg, e);
-  sqlite3_close (db);
+  sqlite.close (db);
   return r;
 }

@@ -22,6 +22,20 @@ guest_text (const struct vfs *v, const char *path, struct buf *ret,
   return 0;
 }
 
+int
+guest_open (const struct vfs *v, const char *path, struct vfs_file *ret,
+            struct err *e)
+{
+  int r = vfs_open (v, path, ret, e);
+
+  if (r == 0)
+    return err_set (e, EIO, "it is not a regular file");
+  if (r == 1 || !err_is_absent (e))
+    return r;
+  err_clear (e);
+  return 0;
+}
+
 /* Takes away the quoting of a shell word, as os-release(5) defines it. */
 static void
 unquote (char *s)

@@ -157,7 +157,7 @@ read_modprobe (const struct vfs *v, struct source *s, struct err *e)
 
 /* A file, or the section of a unified kernel image that is the initramfs. */
 struct guest_file {
-  struct pe_file file;
+  struct vfs_file file;
   uint64_t start, size;
 };
 
@@ -174,7 +174,7 @@ open_initramfs (const struct vfs *v, const char *path, struct guest_file *f,
                 struct err *e)
 {
   struct pe_section section;
-  int r = pe_open (v, path, &f->file, e);
+  int r = vfs_open (v, path, &f->file, e);
 
   if (r != 1)
     return r == -1 ? -1 : err_set (e, EINVAL, "is not a regular file");

@@ -14,15 +14,9 @@
 #include <sys/stat.h>
 
 #include "base/bytes.h"
-#include "inspect/windows.h"
+#include "inspect/virtio_windows.h"
 
-static const struct driver {
-  const char *services[4]; /* today's name first; ends with NULL */
-  const char *file;        /* in System32\drivers, and in the driver store */
-  const char *root_device; /* a disk's PCI device, as clouds have it (the
-                              modern id is bound beside it); NULL: no disk */
-  const char *subsystem;   /* of that device: its kind in virtio's count */
-} drivers[VIRTIO_N] = {
+static const struct driver drivers[VIRTIO_N] = {
   [VIRTIO_BLK] = { { "viostor", "virtio_blk", "vrtioblk" },
                    "viostor",
                    "1001",
@@ -34,22 +28,8 @@ static const struct driver {
   [VIRTIO_RNG] = { { "viorng", "VirtRng" }, "viorng", NULL, NULL },
 };
 
-/* Is something so?  What cannot be told has a reason. */
-enum answer { NO, YES, MAYBE };
-
-struct finder {
-  struct windows *w;
-  bool by_driver_database; /* Windows 8 and later */
-  const struct driver *driver;
-  struct fact *f; /* whose evidence */
-  char why[512];  /* of a NO or a MAYBE */
-};
-
-static enum answer say (struct finder *d, enum answer a, const char *fmt, ...)
-    printf_like (3, 4);
-
-static enum answer
-say (struct finder *d, enum answer a, const char *fmt, ...)
+enum answer
+finder_say (struct finder *d, enum answer a, const char *fmt, ...)
 {
   va_list ap;
 
@@ -60,13 +40,12 @@ say (struct finder *d, enum answer a, const char *fmt, ...)
   return a;
 }
 
-/* An error of the registry or a filesystem as an answer; -1: transient. */
-static int
-could_not_tell (struct finder *d, enum answer *ret, struct err *e)
+int
+finder_could_not_tell (struct finder *d, enum answer *ret, struct err *e)
 {
   if (err_is_transient (e))
     return -1;
-  *ret = say (d, MAYBE, "%s", e->msg);
+  *ret = finder_say (d, MAYBE, "%s", e->msg);
   err_clear (e);
   return 0;
 }
@@ -82,21 +61,21 @@ judge_file (struct finder *d, const char *path, enum answer *ret,
 
   if (windows_machine (w->v, path, &machine, e) == -1) {
     if (!err_is_absent (e) && e->code != EINVAL)
-      return could_not_tell (d, ret, e);
-    *ret = say (d, NO, "%s", e->msg);
+      return finder_could_not_tell (d, ret, e);
+    *ret = finder_say (d, NO, "%s", e->msg);
     err_clear (e);
     return 0;
   }
   if (!*w->arch)
-    *ret = say (d, MAYBE,
-                "%s: whether it is for this Windows is not known:"
-                " %s",
-                path, w->arch_why.msg);
+    *ret = finder_say (d, MAYBE,
+                       "%s: whether it is for this Windows is not known:"
+                       " %s",
+                       path, w->arch_why.msg);
   else if (strcmp (machine, w->arch))
-    *ret = say (d, NO, "%s is for %s, and Windows for %s", path,
-                *machine ? machine : "another machine", w->arch);
+    *ret = finder_say (d, NO, "%s is for %s, and Windows for %s", path,
+                       *machine ? machine : "another machine", w->arch);
   else
-    *ret = say (d, YES, "%s: there, for %s", path, machine);
+    *ret = finder_say (d, YES, "%s: there, for %s", path, machine);
   return 0;
 }
 
@@ -110,7 +89,7 @@ find_file (struct finder *d, const char *service, hive_key key,
 
   if (hive_text (d->w->system.hive, key, "ImagePath", &image, e) == -1) {
     if (!err_is_absent (e))
-      return could_not_tell (d, ret, e);
+      return finder_could_not_tell (d, ret, e);
     err_clear (e);
   }
   if (!image.len)
@@ -121,7 +100,8 @@ find_file (struct finder *d, const char *service, hive_key key,
                  buf_str (&image));
   path = windows_path (d->w->dir, buf_str (&image));
   if (!path) {
-    *ret = say (d, MAYBE, "where '%s' lies is not known", buf_str (&image));
+    *ret = finder_say (d, MAYBE, "where '%s' lies is not known",
+                       buf_str (&image));
     return 0;
   }
   return judge_file (d, path, ret, e);
@@ -148,15 +128,17 @@ take_override (void *arg, const char *name, size_t len unused_arg,
   if (!strcmp (buf_str (&text), "0") || o->starts == NO)
     return 0;
   if (!strcmp (name, "0"))
-    o->starts = say (o->d, NO,
-                     "%s\\Services\\%s\\StartOverride: %s is %s, which takes"
-                     " away the start at boot",
-                     o->d->w->set_name, o->service, name, buf_str (&text));
+    o->starts =
+        finder_say (o->d, NO,
+                    "%s\\Services\\%s\\StartOverride: %s is %s, which takes"
+                    " away the start at boot",
+                    o->d->w->set_name, o->service, name, buf_str (&text));
   else
-    o->starts = say (o->d, MAYBE,
-                     "%s\\Services\\%s\\StartOverride: %s is %s: whether"
-                     " that hardware profile is the one in use is not known",
-                     o->d->w->set_name, o->service, name, buf_str (&text));
+    o->starts =
+        finder_say (o->d, MAYBE,
+                    "%s\\Services\\%s\\StartOverride: %s is %s: whether"
+                    " that hardware profile is the one in use is not known",
+                    o->d->w->set_name, o->service, name, buf_str (&text));
   return 0;
 }
 
@@ -175,293 +157,33 @@ starts_at_boot (struct finder *d, const char *service, hive_key key,
     r = hive_maybe_number (d->w->system.hive, key, "Type", &type, e);
   if (r == -1) {
     err_in (e, "SYSTEM");
-    return could_not_tell (d, ret, e);
+    return finder_could_not_tell (d, ret, e);
   }
   *ret = NO;
   if (r == 0)
-    say (d, NO, "%s\\Services\\%s has no Start or no Type", set, service);
+    finder_say (d, NO, "%s\\Services\\%s has no Start or no Type", set,
+                service);
   else if (start != 0)
-    say (d, NO, "%s\\Services\\%s: Start is %" PRIu64 ", not 0", set, service,
-         start);
+    finder_say (d, NO, "%s\\Services\\%s: Start is %" PRIu64 ", not 0", set,
+                service, start);
   else if (type != 1)
-    say (d, NO, "%s\\Services\\%s: Type is %" PRIu64 ", not 1", set, service,
-         type);
+    finder_say (d, NO, "%s\\Services\\%s: Type is %" PRIu64 ", not 1", set,
+                service, type);
   else
-    *ret =
-        say (d, YES, "%s\\Services\\%s: Start is 0, Type is 1", set, service);
+    *ret = finder_say (d, YES, "%s\\Services\\%s: Start is 0, Type is 1", set,
+                       service);
   if (*ret == NO)
     return 0;
   if (hive_find (d->w->system.hive, key, "StartOverride", &sub, e) == 0) {
     if (hive_each_value (d->w->system.hive, sub, take_override, &o, e) == -1)
-      return could_not_tell (d, ret, e);
+      return finder_could_not_tell (d, ret, e);
     *ret = o.starts;
     return 0;
   }
   if (!err_is_absent (e))
-    return could_not_tell (d, ret, e);
+    return finder_could_not_tell (d, ret, e);
   err_clear (e);
   return 0;
-}
-
-/* --- binding --------------------------------------------------------- */
-
-struct binding {
-  struct finder *d;
-  const char *service;
-  char prefix[40]; /* of the keys that stand for the device */
-  enum answer found;
-  bool there; /* a key of that name, whatever it says */
-};
-
-static bool
-is_usual_part (const struct binding *b, const char *part, size_t len)
-{
-  static const char *const usual[] = { "&REV_00", "&CC_0100", "&CC_010000" };
-  char subsystem[24];
-
-  snprintf (subsystem, sizeof subsystem, "&SUBSYS_%s1AF4",
-            b->d->driver->subsystem);
-  if (len == strlen (subsystem) && !strncasecmp (part, subsystem, len))
-    return true;
-  for (size_t i = 0; i < ARRAY_SIZE (usual); i++)
-    if (len == strlen (usual[i]) && !strncasecmp (part, usual[i], len))
-      return true;
-  return false;
-}
-
-/* Does the id NAME stand for the device that hypervisors make?  It is its id,
- * or goes on with its subsystem, revision and class.  With others it stands
- * for a device that a cloud may have, or not. */
-static enum answer
-fits_device (const struct binding *b, const char *name)
-{
-  size_t len = strlen (b->prefix), n;
-
-  if (strncasecmp (name, b->prefix, len) || (name[len] && name[len] != '&'))
-    return NO;
-  for (name += len; *name; name += n) {
-    n = 1 + strcspn (name + 1, "&");
-    if (!is_usual_part (b, name, n))
-      return MAYBE;
-  }
-  return YES;
-}
-
-static enum answer
-other_device (struct binding *b, const char *name)
-{
-  return say (b->d, MAYBE,
-              "%s is bound to %s: whether the device that a cloud offers is"
-              " of that subsystem and revision is not known",
-              name, b->service);
-}
-
-/* Calls FN for each key below PATH of KEY; one that is not there has none. */
-static int
-each_below (struct binding *b, hive_key key, const char *path, hive_key_fn fn,
-            struct err *e)
-{
-  struct hive *h = b->d->w->system.hive;
-
-  if (hive_find (h, key, path, &key, e) == 0)
-    return hive_each_key (h, key, fn, b, e);
-  if (!err_is_absent (e))
-    return -1;
-  err_clear (e);
-  fact_evidence (b->d->f, "%s: not there", path);
-  return 0;
-}
-
-/* Before Windows 8: CriticalDeviceDatabase\PCI#VEN_1AF4&DEV_1001... */
-static int
-take_critical_device (void *arg, const char *name, size_t len unused_arg,
-                      hive_key key, struct err *e)
-{
-  CLEANUP_BUF struct buf service = { 0 };
-  struct binding *b = arg;
-  enum answer fits = fits_device (b, name);
-
-  if (fits == NO)
-    return 0;
-  if (hive_maybe_text (b->d->w->system.hive, key, "Service", &service, e) ==
-      -1)
-    return -1;
-  fact_evidence (b->d->f, "CriticalDeviceDatabase\\%s: Service is '%s'", name,
-                 buf_str (&service));
-  if (!strcasecmp (buf_str (&service), b->service) && b->found != YES)
-    b->found = fits == YES ? YES : other_device (b, name);
-  return 0;
-}
-
-static int
-note_device (void *arg, const char *name, size_t len unused_arg,
-             hive_key key unused_arg, struct err *e unused_arg)
-{
-  struct binding *b = arg;
-
-  if (fits_device (b, name) != NO) {
-    b->there = true;
-    fact_evidence (b->d->f, "Enum\\PCI\\%s: there", name);
-  }
-  return 0;
-}
-
-static int
-by_critical_devices (struct binding *b, enum answer *ret, struct err *e)
-{
-  struct finder *d = b->d;
-  const char *device = d->driver->root_device;
-
-  snprintf (b->prefix, sizeof b->prefix, "PCI#VEN_1AF4&DEV_%s", device);
-  if (each_below (b, d->w->set, "Control\\CriticalDeviceDatabase",
-                  take_critical_device, e) == -1)
-    return -1;
-  *ret = b->found;
-  if (b->found != NO)
-    return 0;
-  /* A device that was there once is known to Windows at its old place, and
-   * a new one at another. */
-  snprintf (b->prefix, sizeof b->prefix, "VEN_1AF4&DEV_%s", device);
-  if (each_below (b, d->w->set, "Enum\\PCI", note_device, e) == -1)
-    return -1;
-  if (b->there)
-    *ret = say (d, MAYBE,
-                "Windows has seen such a device before, and its"
-                " CriticalDeviceDatabase does not name it: whether"
-                " it would find one at another place is not known");
-  else
-    say (d, NO,
-         "%s\\Control\\CriticalDeviceDatabase does not bind PCI device"
-         " 1AF4:%s to %s",
-         d->w->set_name, device, b->service);
-  return 0;
-}
-
-/* Windows 8 and later: DriverPackages\<package>\Configurations\*\Service. */
-static int
-take_configuration (void *arg, const char *name, size_t len unused_arg,
-                    hive_key key, struct err *e)
-{
-  CLEANUP_BUF struct buf service = { 0 };
-  struct binding *b = arg;
-  int r = hive_maybe_text (b->d->w->system.hive, key, "Service", &service, e);
-
-  if (r != 1)
-    return r;
-  b->there = true;
-  fact_evidence (b->d->f, "Configurations\\%s: Service is '%s'", name,
-                 buf_str (&service));
-  if (!strcasecmp (buf_str (&service), b->service))
-    b->found = YES;
-  return 0;
-}
-
-/* Does the package of INF start the service?  b->found; MAYBE where the
- * package is there and does not say. */
-static int
-look_at_inf (struct binding *b, const char *inf, struct err *e)
-{
-  CLEANUP_BUF struct buf package = { 0 }, path = { 0 };
-  struct hive *h = b->d->w->system.hive;
-  hive_key root = hive_root (h), key;
-
-  buf_printf (&path, "DriverDatabase\\DriverInfFiles\\%s", inf);
-  if (buf_check (&path, e) == -1 ||
-      hive_find (h, root, buf_str (&path), &key, e) == -1)
-    return -1;
-  if (hive_text (h, key, "Active", &package, e) == -1) {
-    if (!err_is_absent (e))
-      return -1;
-    err_clear (e);
-    if (hive_text (h, key, "", &package, e) == -1)
-      return -1;
-  }
-  if (package.len) /* the first of several */
-    package.data[strcspn (package.data, "\n")] = '\0';
-  buf_reset (&path);
-  buf_printf (&path, "DriverDatabase\\DriverPackages\\%s",
-              buf_str (&package));
-  if (buf_check (&path, e) == -1 ||
-      hive_find (h, root, buf_str (&path), &key, e) == -1)
-    return -1;
-  fact_evidence (b->d->f, "%s: there, for %s", buf_str (&path), inf);
-  b->there = false;
-  if (each_below (b, key, "Configurations", take_configuration, e) == -1)
-    return -1;
-  if (b->found == NO && !b->there)
-    b->found = say (b->d, MAYBE,
-                    "driver package %s does not say which"
-                    " service it is",
-                    buf_str (&package));
-  return 0;
-}
-
-static int
-take_inf (void *arg, const char *name, size_t len unused_arg,
-          const struct hive_value *v unused_arg, struct err *e)
-{
-  struct binding *b = arg;
-
-  if (!*name || b->found == YES)
-    return 0;
-  if (look_at_inf (b, name, e) == 0)
-    return 0;
-  if (!err_is_absent (e))
-    return -1;
-  fact_evidence (b->d->f, "DriverDatabase: %s: %s", name, e->msg);
-  err_clear (e);
-  return 0;
-}
-
-static int
-take_device_id (void *arg, const char *name, size_t len unused_arg,
-                hive_key key, struct err *e)
-{
-  struct binding *b = arg;
-  enum answer fits = fits_device (b, name), before = b->found;
-
-  if (fits == NO || before == YES)
-    return 0;
-  fact_evidence (b->d->f, "DriverDatabase\\DeviceIds\\PCI\\%s: there", name);
-  b->found = NO;
-  if (hive_each_value (b->d->w->system.hive, key, take_inf, b, e) == -1)
-    return -1;
-  if (b->found == NO)
-    b->found = before;
-  else if (b->found == YES && fits == MAYBE)
-    b->found = other_device (b, name);
-  return 0;
-}
-
-static int
-by_driver_database (struct binding *b, enum answer *ret, struct err *e)
-{
-  struct finder *d = b->d;
-  const char *device = d->driver->root_device;
-
-  snprintf (b->prefix, sizeof b->prefix, "VEN_1AF4&DEV_%s", device);
-  if (each_below (b, hive_root (d->w->system.hive),
-                  "DriverDatabase\\DeviceIds\\PCI", take_device_id, e) == -1)
-    return -1;
-  *ret = b->found;
-  if (b->found == NO)
-    say (d, NO, "DriverDatabase does not bind PCI device 1AF4:%s to %s",
-         device, b->service);
-  return 0;
-}
-
-static int
-is_bound (struct finder *d, const char *service, enum answer *ret,
-          struct err *e)
-{
-  struct binding b = { .d = d, .service = service };
-  int r = d->by_driver_database ? by_driver_database (&b, ret, e)
-                                : by_critical_devices (&b, ret, e);
-
-  if (r == 0)
-    return 0;
-  err_in (e, "SYSTEM");
-  return could_not_tell (d, ret, e);
 }
 
 /* --- the driver store ------------------------------------------------ */
@@ -521,7 +243,7 @@ look_into_store (struct finder *d, enum answer *ret, struct err *e)
   *ret = NO;
   if (vfs_list (d->w->v, buf_str (&path), take_store_dir, &s, e) == -1) {
     if (!err_is_absent (e))
-      return could_not_tell (d, ret, e);
+      return finder_could_not_tell (d, ret, e);
     err_clear (e);
   }
   if (s.failed)
@@ -537,8 +259,8 @@ look_into_store (struct finder *d, enum answer *ret, struct err *e)
       *ret = one;
   }
   if (*ret == NO && s.too_many)
-    *ret = say (d, MAYBE, "%s: too many packages of %s", buf_str (&path),
-                s.file);
+    *ret = finder_say (d, MAYBE, "%s: too many packages of %s",
+                       buf_str (&path), s.file);
   return 0;
 }
 
@@ -573,12 +295,12 @@ judge_service (struct finder *d, const char *service, hive_key key,
     if (r == -1)
       return fact_could_not_look (d->f, e);
     if (r == 1 && start == 4)
-      say (d, NO, "%s\\Services\\%s: Start is 4: it is disabled",
-           d->w->set_name, service);
+      finder_say (d, NO, "%s\\Services\\%s: Start is 4: it is disabled",
+                  d->w->set_name, service);
     return set_state (d, "installed", e);
   }
   if (starts_at_boot (d, service, key, &a, e) == -1 ||
-      (a == YES && is_bound (d, service, &a, e) == -1))
+      (a == YES && finder_is_bound (d, service, &a, e) == -1))
     return -1;
   if (a == MAYBE)
     return fact_unknown (d->f, e, "%s", d->why);
@@ -598,10 +320,10 @@ judge_store (struct finder *d, struct err *e)
   if (a == MAYBE)
     return fact_unknown (d->f, e, "%s", d->why);
   if (a == YES && d->driver->root_device)
-    say (d, NO,
-         "%s is in the driver store alone, and no service starts it at"
-         " boot",
-         d->driver->file);
+    finder_say (d, NO,
+                "%s is in the driver store alone, and no service starts it at"
+                " boot",
+                d->driver->file);
   else
     d->why[0] = '\0';
   return set_state (d, a == YES ? "installed" : "missing", e);

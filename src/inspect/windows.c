@@ -3,9 +3,7 @@
  */
 #include "inspect/windows.h"
 
-#include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/bytes.h"
 
@@ -68,37 +66,7 @@ guest_is_windows (const struct guest *g)
 static int
 file_pread (void *arg, void *buf, size_t len, uint64_t off, struct err *e)
 {
-  const struct windows_file *f = arg;
-  size_t got;
-
-  if (fs_pread (f->fs, f->ino, f->size, buf, len, off, &got, e) == -1)
-    return -1;
-  if (got != len)
-    return err_set (e, EIO, "the file ends at %" PRIu64, off + got);
-  return 0;
-}
-
-/* 1, 0: not there; -1. */
-static int
-find_file (const struct vfs *v, const char *path, struct windows_file *ret,
-           struct hive_file *ret_file, struct err *e)
-{
-  struct vfs_node n;
-  struct fs_stat st;
-
-  if (vfs_walk (v, path, 0, &n, e) == -1) {
-    if (!err_is_absent (e))
-      return -1;
-    err_clear (e);
-    return 0;
-  }
-  if (fs_stat (vfs_fs (v, n), n.ino, &st, e) == -1)
-    return -1;
-  if (!S_ISREG (st.mode))
-    return err_set (e, EIO, "%s: it is not a regular file", path);
-  *ret = (struct windows_file){ vfs_fs (v, n), n.ino, st.size };
-  *ret_file = (struct hive_file){ st.size, file_pread, ret };
-  return 1;
+  return vfs_file_read (arg, buf, len, off, e);
 }
 
 int
@@ -114,12 +82,16 @@ windows_hive_open (const struct vfs *v, const char *path,
     CLEANUP_FREE char *name = join (path, suffixes[i]);
     if (!name)
       return err_set (e, ENOMEM, "out of memory");
-    r = find_file (v, name, &ret->files[n], &files[n], e);
+    r = guest_open (v, name, &ret->files[n], e);
     if (r == -1)
       return err_in (e, "%s", name);
     if (r == 0 && i == 0)
       return err_set (e, ENOENT, "%s: it is not there", path);
-    n += r == 1;
+    if (r == 0)
+      continue;
+    files[n] =
+        (struct hive_file){ ret->files[n].size, file_pread, &ret->files[n] };
+    n++;
   }
   if (hive_open (&files[0], files + 1, n - 1, &ret->hive, e) == -1)
     return err_in (e, "%s", path);
@@ -189,10 +161,9 @@ windows_machine (const struct vfs *v, const char *path, const char **ret,
                    { 0x01c4, "arm" },
                    { 0x0200, "ia64" } };
   unsigned char head[64], pe[6];
-  struct hive_file f;
-  struct windows_file wf;
+  struct vfs_file f;
   uint32_t at;
-  int r = find_file (v, path, &wf, &f, e);
+  int r = guest_open (v, path, &f, e);
 
   if (r == -1)
     return err_in (e, "%s", path);
@@ -200,12 +171,12 @@ windows_machine (const struct vfs *v, const char *path, const char **ret,
     return err_set (e, ENOENT, "%s: it is not there", path);
   if (f.size < sizeof head)
     return err_set (e, EINVAL, "%s: it is no program", path);
-  if (f.pread (f.arg, head, sizeof head, 0, e) == -1)
+  if (vfs_file_read (&f, head, sizeof head, 0, e) == -1)
     return err_in (e, "%s", path);
   at = load_le32 (head + 60); /* e_lfanew */
   if (memcmp (head, "MZ", 2) || !range_within (at, sizeof pe, f.size))
     return err_set (e, EINVAL, "%s: it is no program", path);
-  if (f.pread (f.arg, pe, sizeof pe, at, e) == -1)
+  if (vfs_file_read (&f, pe, sizeof pe, at, e) == -1)
     return err_in (e, "%s", path);
   if (memcmp (pe, "PE\0\0", 4))
     return err_set (e, EINVAL, "%s: it is no program", path);

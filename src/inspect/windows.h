@@ -14,10 +14,7 @@
 /* A hive of the guest, with its logs. */
 struct windows_hive {
   struct hive *hive;
-  struct windows_file {
-    struct fs *fs;
-    uint64_t ino, size;
-  } files[1 + HIVE_MAX_LOGS];
+  struct vfs_file files[1 + HIVE_MAX_LOGS];
 };
 
 /* Opens the hive PATH.  Errors: ENOENT where it is not there; where it could

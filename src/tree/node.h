@@ -94,8 +94,8 @@ struct node {
   struct finding value;
 };
 
-/* A node of root/ whose id cannot tell what it needs: a link whose target needs
- * the directory that it lies in, and what lies very deep. */
+/* A node of root/ whose id cannot tell what it needs: a link whose target
+ * needs the directory that it lies in, and what lies very deep. */
 struct odd_node {
   unsigned mount, depth;
   uint64_t dir, ino;
@@ -142,6 +142,17 @@ int show_fact (struct finding *f, const struct fact *fact, struct err *e);
 /* A fact whose value is lines. */
 int show_fact_lines (struct finding *f, const struct fact *fact,
                      struct err *e);
+
+/* --- for tree.c ------------------------------------------------------ */
+
+/* A node in T's list, which frees it.  PARENT is NULL at the top only. */
+struct node *node_new (struct tree *t, struct node *parent, const char *name,
+                       const struct node_def *def, size_t index,
+                       struct err *e);
+void node_free (struct node *n);
+void finding_free (struct finding *f);
+/* Of those that node_expand made; NULL. */
+struct node *node_child (const struct node *n, const char *name, size_t len);
 
 /* --- for the report -------------------------------------------------- */
 

@@ -36,6 +36,12 @@ struct scout {
 int table_scout (struct scout *s, struct err *e) must_check nonnull (1, 2);
 void table_scout_free (struct scout *s) nonnull (1);
 
+struct partition_table;
+
+/* Fills the notes and the damage of T, whose rest is there. */
+int table_notes (struct partition_table *t, const struct scout *s,
+                 struct err *e) must_check nonnull (1, 2, 3);
+
 struct mbr_entry {
   uint8_t active, type;
   uint32_t start, size; /* sectors of 512 bytes */

@@ -43,7 +43,9 @@ for l in cached:writethrough cachedwb:writeback; do
   lvconvert -q -y --type cache --cachemode ${l#*:} --cachepool p${l%:*} vg/${l%:*}
 done
 for l in orig cached cachedwb; do dd if=/dev/urandom of=/dev/vg/$l bs=64k count=4 oflag=direct; done
-sleep 3
+# Until all mirrors and parities are in step.
+while lvs --noheadings -o copy_percent -S 'segtype=~"^(raid[1456]|mirror)"' vg |
+  grep -v 100.00 | grep -q '[0-9]'; do :; done
 sync
 for l in /dev/vg/*; do echo "lvm vg-${l##*/} $(sha256sum < $l)"; done
 

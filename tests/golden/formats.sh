@@ -6,6 +6,9 @@
 #       `format`.  Variables that turn parts off: NO_MAP, NO_MEASURE.
 #   patterns FORMAT IMAGE
 #       Has qemu-io write, zero and discard at places that are not aligned.
+#   clean IMAGE           a check finds nothing
+#   says IMAGE WORDS      a check finds what has WORDS
+#   refused IMAGE WORDS   it cannot be read whole, and the reason has WORDS
 #   disk_raw    a file with data that compress and data that do not, zeros
 #               and holes, of a length that is no multiple of anything but 512
 # shellcheck shell=bash
@@ -106,4 +109,24 @@ same_qcow2_size ()
   assert_equal "$1: qcow2_size" "$("$XRAYFS" cat "$1" qcow2_size)" \
     "$(stat -c %s "$tmp/converted.qcow2")"
   rm "$tmp/converted.qcow2"
+}
+
+clean ()
+{
+  assert_equal "$1: check" "$("$block_cat" --check "$1")" $'errors=0\nnotes=0'
+}
+says ()
+{
+  "$block_cat" --check "$1" > check.log || fail "$1: not checked"
+  grep -qF -- "$2" check.log || fail "$1: no '$2' in $(cat check.log)"
+}
+refused ()
+{
+  local got
+  got=$(timeout 20 "$block_cat" "${@:3}" "$1" 2>&1 > refused.raw) &&
+    fail "$1: was read"
+  case $got in
+  *"$2"*) ;;
+  *) fail "$1: said '$got', wanted '$2'" ;;
+  esac
 }

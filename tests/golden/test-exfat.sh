@@ -15,14 +15,13 @@ at_exit "umount '$mnt' 2> /dev/null; [ -z \"\$loop\" ] || losetup -d \"\$loop\""
 mount_image ()
 {
   loop=$(losetup -f --show "$img" 2> /dev/null) || skip "no loop devices here"
-  mount.exfat-fuse "$@" "$loop" "$mnt" > "$tmp/log" 2>&1 || skip "exfat-fuse: $(tail -n 1 "$tmp/log")"
+  serve mount.exfat-fuse "$@" "$loop" "$mnt" > "$tmp/log" 2>&1 || skip "exfat-fuse: $(tail -n 1 "$tmp/log")"
 }
 
-# The server is gone some time after umount.
 unmount_image ()
 {
   umount "$mnt"
-  while pgrep -f "mount.exfat-fuse.* $loop " > /dev/null; do :; done
+  serve_end
   losetup -d "$loop"
   loop=''
 }

@@ -105,10 +105,10 @@ rm -f "$img"
 truncate -s 2G "$img"
 mkfs.exfat -c 4096 "$img" > /dev/null
 loop=$(losetup -f --show "$img" 2> /dev/null) || skip "no loop devices here"
-mount.exfat-fuse "$loop" "$tmp/mnt" > "$tmp/log" 2>&1 || skip "exfat-fuse: $(tail -n 1 "$tmp/log")"
+serve mount.exfat-fuse "$loop" "$tmp/mnt" > "$tmp/log" 2>&1 || skip "exfat-fuse: $(tail -n 1 "$tmp/log")"
 cp -r "$tmp/tree"/. "$tmp/mnt"
 umount "$tmp/mnt"
-while pgrep -f "mount.exfat-fuse.* $loop " > /dev/null; do :; done
+serve_end
 losetup -d "$loop"
 loop=''
 compare exFAT exfat

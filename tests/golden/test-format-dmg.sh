@@ -18,11 +18,6 @@ same_as_raw ()
   note "$1: same as its data"
 }
 
-clean ()
-{
-  assert_equal "$1: check" "$("$block_cat" --check "$1")" $'errors=0\nnotes=0'
-}
-
 cd "$tmp"
 make_dmg zlib.dmg
 make_dmg raw.dmg methods=raw chunk_sectors=100

@@ -7,28 +7,6 @@
 requires truncate
 cd "$tmp"
 
-# clean IMAGE, says IMAGE WORDS: what --check finds
-clean ()
-{
-  assert_equal "$1: check" "$("$block_cat" --check "$1")" $'errors=0\nnotes=0'
-}
-says ()
-{
-  "$block_cat" --check "$1" > check.log || fail "$1: not checked"
-  grep -qF -- "$2" check.log || fail "$1: no '$2' in $(cat check.log)"
-}
-# refused IMAGE WORDS: it cannot be read whole, and the reason has WORDS
-refused ()
-{
-  local got
-  got=$(timeout 20 "$block_cat" "${@:3}" "$1" 2>&1 > refused.raw) &&
-    fail "$1: was read"
-  case $got in
-  *"$2"*) ;;
-  *) fail "$1: said '$got', wanted '$2'" ;;
-  esac
-}
-
 # --- what qemu-img writes -----------------------------------------------------
 while read -r name size; do
   qemu-img create -q -f qcow "$name.qcow" "$size"

@@ -13,11 +13,10 @@ mkdir "$tmp/mnt"
 at_exit "umount '$tmp/mnt' 2> /dev/null"
 truncate -s 60M "$tmp/img"
 mkntfs -F -Q -q "$tmp/img" > "$tmp/log" 2>&1 || fail "mkntfs"
-ntfs-3g -o streams_interface=windows "$tmp/img" "$tmp/mnt"
-pid=$(pgrep -f "ntfs-3g .*$tmp/img $tmp/mnt" || true)
+serve ntfs-3g -o streams_interface=windows "$tmp/img" "$tmp/mnt"
 python3 "$srcdir/tests/golden/ntfs_reparse.py" "$tmp/mnt" > "$tmp/wanted"
 umount "$tmp/mnt"
-[ -z "$pid" ] || tail --pid="$pid" -f /dev/null
+serve_end
 
 "$walk" -l -t ntfs "$tmp/img" > "$tmp/got" || true
 python3 - "$tmp/wanted" "$tmp/got" << 'EOF' || fail "not what was made"
@@ -45,3 +44,12 @@ for line in open(sys.argv[1], encoding="utf-8").read().splitlines():
 sys.exit(bad)
 EOF
 note "$(wc -l < "$tmp/wanted") reparse points"
+
+# Without libwim: an error that names it, no zeros.
+mkdir "$tmp/lib"
+: > "$tmp/lib/libwim.so.15"
+LD_LIBRARY_PATH=$tmp/lib "$walk" -l -t ntfs "$tmp/img" > "$tmp/without" || true
+wof='^/(lzx|xpress)[^ ]*-[1-9][^ ]*'
+assert_equal "files that need libwim" \
+  "$(grep -E -c "$wof .*read-error:.*libwim\.so\.15" "$tmp/without")" \
+  "$(grep -E -c "$wof crc=" "$tmp/wanted")"

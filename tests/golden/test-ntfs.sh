@@ -14,22 +14,17 @@ mnt=$tmp/mnt img=$tmp/img
 mkdir "$mnt"
 at_exit "umount '$mnt' 2> /dev/null"
 
-# mounted OPTIONS: until unmount returns, when ntfs-3g has written all and is
-# gone.
+# mounted OPTIONS
 mounted ()
 {
-  ntfs-3g -o "no_detach,$1" "$img" "$mnt" 2> "$tmp/server" &
-  server=$!
-  until mountpoint -q "$mnt"; do
-    kill -0 $server 2> /dev/null || fail "ntfs-3g: $(tail -n 3 "$tmp/server")"
-    sleep 0.01
-  done
+  serve ntfs-3g -o "$1" "$img" "$mnt" 2> "$tmp/server" ||
+    fail "ntfs-3g: $(tail -n 3 "$tmp/server")"
 }
 
 unmount ()
 {
   umount "$mnt"
-  wait "$server"
+  serve_end
 }
 
 # make SIZE CLUSTER LARGE MANY OPTIONS...: an image with the trees in it; LARGE

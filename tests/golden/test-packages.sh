@@ -79,6 +79,10 @@ rm -f "$db"/.rpm.lock
 # rpm leaves it in WAL mode, as on RHEL 9.
 guest sqlite
 check sqlite
+# Where SQLite cannot be loaded it is unknown, not empty.
+mkdir "$tmp/lib"
+: > "$tmp/lib/libsqlite3.so.0"
+(LD_LIBRARY_PATH=$tmp/lib; export LD_LIBRARY_PATH; unknown sqlite 'libsqlite3\.so\.0')
 
 # Debian's rpm writes no other store: the same headers in the forms of rpm's
 # ndb and of Berkeley DB.

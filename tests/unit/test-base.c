@@ -1,9 +1,20 @@
 /* xrayfs: texts, errors and checks
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include <gnu/libc-version.h>
+
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "base/library.h"
 #include "test.h"
+
+/* Of the C library: one that is there, and one that is not. */
+int none_such (void);
+#define GOOD_FUNCTIONS(F)    F (gnu, get_libc_version)
+#define LACKING_FUNCTIONS(F) F (gnu, get_libc_version) F (none, such)
+LIBRARY (good, "libc.so.6", GOOD_FUNCTIONS);
+LIBRARY (lacking, "libc.so.6", LACKING_FUNCTIONS);
+LIBRARY (missing, "libnone-such.so.1", GOOD_FUNCTIONS);
 
 static void
 errors_name_places_and_keep_the_cause (void)
@@ -65,6 +76,22 @@ ranges_do_not_overflow (void)
   CHECK (div_up (UINT64_MAX, 2) == UINT64_MAX / 2 + 1);
 }
 
+static void
+libraries_are_loaded_or_named (void)
+{
+  struct err e = { 0 };
+
+  for (int i = 0; i < 2; i++)
+    CHECK (library_load (&good_library, &e) == 0);
+  CHECK_STR (good.get_libc_version (), gnu_get_libc_version ());
+  for (int i = 0; i < 2; i++) {
+    CHECK (library_load (&missing_library, &e) == -1 && e.code == ENOTSUP);
+    CHECK (strstr (e.msg, "libnone-such.so.1: ") == e.msg);
+  }
+  CHECK (library_load (&lacking_library, &e) == -1 && e.code == ENOTSUP);
+  CHECK_STR (e.msg, "libc.so.6 has no none_such");
+}
+
 int
 main (void)
 {
@@ -72,5 +99,6 @@ main (void)
   errors_of_the_system_say_what_it_said ();
   buffers_grow_and_clean ();
   ranges_do_not_overflow ();
+  libraries_are_loaded_or_named ();
   return 0;
 }

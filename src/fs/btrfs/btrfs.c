@@ -41,7 +41,7 @@ btrfs_mount (struct fs *fs, struct err *e)
     b->data_owner[i] = cache_new_owner ();
   if (btrfs_super_read (b->block, &b->sb, e) == -1 ||
       btrfs_add_devices (b, fs->members, e) == -1 ||
-      btrfs_csum_open (b, e) == -1)
+      btrfs_hash_open (b->sb.csum, &b->hash, e) == -1)
     return -1;
   b->sector = malloc (b->sb.sectorsize);
   if (!b->sector)
@@ -61,7 +61,7 @@ btrfs_unmount (struct fs *fs)
     return;
   btrfs_links_free (b);
   btrfs_map_free (&b->map);
-  gcry_md_close (b->hash);
+  btrfs_hash_close (b->hash);
   free (b->devices.items);
   free (b->roots.items);
   free (b->sector);

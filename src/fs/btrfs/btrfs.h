@@ -212,12 +212,14 @@ int btrfs_super_read (struct block *block, struct btrfs_super *ret,
 
 size_t btrfs_csum_size (enum btrfs_csum type);
 const char *btrfs_csum_name (enum btrfs_csum type);
-int btrfs_csum_open (struct btrfs *b, struct err *e) must_check;
-/* Is WANTED the checksum of the LEN bytes at DATA?  HASH: of btrfs_csum_open
+/* Leaves *RET, which is NULL, where none is needed. */
+int btrfs_hash_open (enum btrfs_csum type, gcry_md_hd_t *ret,
+                     struct err *e) must_check;
+void btrfs_hash_close (gcry_md_hd_t hash);
+/* Is WANTED the checksum of the LEN bytes at DATA?  HASH: of btrfs_hash_open
  * for this TYPE. */
 bool btrfs_csum_ok (enum btrfs_csum type, gcry_md_hd_t hash, const void *data,
                     size_t len, const void *wanted);
-gcry_md_hd_t btrfs_hash_open (enum btrfs_csum type);
 
 /* --- chunk.c --------------------------------------------------------- */
 

@@ -1,12 +1,25 @@
 /* xrayfs: Btrfs: checksums
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include "config.h"
+
 #include <string.h>
 #include <xxhash.h>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "base/library.h"
 #include "fs/btrfs/btrfs.h"
+
+#define GCRYPT_FUNCTIONS(F)                                                  \
+  F (gcry, check_version)                                                    \
+  F (gcry, control)                                                          \
+  F (gcry, md_close)                                                         \
+  F (gcry, md_open)                                                          \
+  F (gcry, md_read)                                                          \
+  F (gcry, md_reset)                                                         \
+  F (gcry, md_write)
+LIBRARY (gcrypt, LIBGCRYPT, GCRYPT_FUNCTIONS);
 
 /* algorithm: libgcrypt's; 0: another library's. */
 static const struct {
@@ -36,43 +49,39 @@ btrfs_csum_name (enum btrfs_csum type)
 static void
 set_up (void)
 {
-  gcry_check_version (NULL);
-  gcry_control (GCRYCTL_DISABLE_SECMEM, 0);
-  gcry_control (GCRYCTL_INITIALIZATION_FINISHED, 0);
-}
-
-/* NULL where none is needed, or none could be had, so that no checksum is
- * right. */
-gcry_md_hd_t
-btrfs_hash_open (enum btrfs_csum type)
-{
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  gcry_md_hd_t hash = NULL;
-
-  if (!kinds[type].algorithm)
-    return NULL;
-  pthread_once (&once, set_up);
-  return gcry_md_open (&hash, kinds[type].algorithm, 0) == 0 ? hash : NULL;
+  gcrypt.check_version (NULL);
+  gcrypt.control (GCRYCTL_DISABLE_SECMEM, 0);
+  gcrypt.control (GCRYCTL_INITIALIZATION_FINISHED, 0);
 }
 
 int
-btrfs_csum_open (struct btrfs *b, struct err *e)
+btrfs_hash_open (enum btrfs_csum type, gcry_md_hd_t *ret, struct err *e)
 {
-  b->hash = btrfs_hash_open (b->sb.csum);
-  if (!b->hash && kinds[b->sb.csum].algorithm)
-    return err_set (e, ENOTSUP, "libgcrypt has no %s",
-                    kinds[b->sb.csum].name);
-  return 0;
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+  if (!kinds[type].algorithm)
+    return 0;
+  if (library_load (&gcrypt_library, e) == -1)
+    return err_in (e, "%s", kinds[type].name);
+  pthread_once (&once, set_up);
+  return gcrypt.md_open (ret, kinds[type].algorithm, 0) == 0
+             ? 0
+             : err_set (e, ENOTSUP, "libgcrypt has no %s", kinds[type].name);
+}
+
+void
+btrfs_hash_close (gcry_md_hd_t hash)
+{
+  if (hash)
+    gcrypt.md_close (hash);
 }
 
 static bool
 hash_ok (gcry_md_hd_t hash, const void *data, size_t len, const void *wanted)
 {
-  if (!hash)
-    return false;
-  gcry_md_reset (hash);
-  gcry_md_write (hash, data, len);
-  return !memcmp (gcry_md_read (hash, 0), wanted, 32);
+  gcrypt.md_reset (hash);
+  gcrypt.md_write (hash, data, len);
+  return !memcmp (gcrypt.md_read (hash, 0), wanted, 32);
 }
 
 bool

@@ -266,11 +266,7 @@ get_file (struct btrfs *b, uint64_t ino, struct btrfs_inode *ret,
 {
   if (btrfs_inode_get (b, ino, ret, e) == -1)
     return -1;
-  if (S_ISDIR (ret->st.mode))
-    return err_set (e, EISDIR, "is a directory");
-  if (!S_ISREG (ret->st.mode))
-    return err_set (e, EINVAL, "not a regular file");
-  return 0;
+  return fs_regular (ret->st.mode, e);
 }
 
 int

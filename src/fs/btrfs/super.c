@@ -114,17 +114,18 @@ parse_rest (struct btrfs_super *sb, const char *p, struct err *e)
 static int
 check_csum (struct btrfs_super *sb, const char *p, struct err *e)
 {
-  gcry_md_hd_t hash;
+  gcry_md_hd_t hash = NULL;
   bool ok;
 
   if (load_le16 (p + 0xc4) >= BTRFS_N_CSUMS)
     return err_set (e, EIO, "superblock: checksums of unknown kind %u",
                     load_le16 (p + 0xc4));
   sb->csum = load_le16 (p + 0xc4);
-  hash = btrfs_hash_open (sb->csum);
+  if (btrfs_hash_open (sb->csum, &hash, e) == -1)
+    return err_in (e, "superblock");
   ok = btrfs_csum_ok (sb->csum, hash, p + BTRFS_CSUM_SIZE,
                       BTRFS_SUPER_SIZE - BTRFS_CSUM_SIZE, p);
-  gcry_md_close (hash);
+  btrfs_hash_close (hash);
   return ok ? 0 : err_set (e, EIO, "superblock: checksum is wrong");
 }
 
