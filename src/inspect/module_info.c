@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/library.h"
 #include "inspect/image_priv.h"
 
 /* The largest real ones have some 10 MiB (amdgpu); the first is small. */
@@ -104,33 +105,45 @@ module_info_parse (const void *data, size_t len, struct module_info *ret)
 
 /* --- a file ---------------------------------------------------------- */
 
+#define ARCHIVE_FUNCTIONS(F)                                                 \
+  F (archive_read, new)                                                      \
+  F (archive_read, free)                                                     \
+  F (archive_read, support_format_raw)                                       \
+  F (archive_read, support_filter_gzip)                                      \
+  F (archive_read, support_filter_xz)                                        \
+  F (archive_read, support_filter_zstd)                                      \
+  F (archive_read, open_memory)                                              \
+  F (archive_read, next_header)                                              \
+  F (archive_read, data)
+LIBRARY (la, LIBARCHIVE, ARCHIVE_FUNCTIONS);
+
 static void
 cleanup_archive (struct archive **a)
 {
-  archive_read_free (*a);
+  la.free (*a);
 }
 
-/* As it is, or packed with gzip, xz or zstd.  false: it cannot be unpacked.
- */
+/* As it is, or packed with gzip, xz or zstd; the library is loaded.  false: it
+ * cannot be unpacked. */
 static bool
 unpack (const struct buf *packed, struct buf *ret)
 {
   __attribute__ ((cleanup (cleanup_archive))) struct archive *a =
-      archive_read_new ();
+      la.new ();
   struct archive_entry *entry;
   la_ssize_t n;
   char *to;
 
-  if (!a || archive_read_support_format_raw (a) != ARCHIVE_OK ||
-      archive_read_support_filter_gzip (a) != ARCHIVE_OK ||
-      archive_read_support_filter_xz (a) != ARCHIVE_OK ||
-      archive_read_support_filter_zstd (a) != ARCHIVE_OK ||
-      archive_read_open_memory (a, packed->data, packed->len) != ARCHIVE_OK ||
-      archive_read_next_header (a, &entry) != ARCHIVE_OK)
+  if (!a || la.support_format_raw (a) != ARCHIVE_OK ||
+      la.support_filter_gzip (a) != ARCHIVE_OK ||
+      la.support_filter_xz (a) != ARCHIVE_OK ||
+      la.support_filter_zstd (a) != ARCHIVE_OK ||
+      la.open_memory (a, packed->data, packed->len) != ARCHIVE_OK ||
+      la.next_header (a, &entry) != ARCHIVE_OK)
     return false;
   do {
     to = ret->len < MAX_UNPACKED ? buf_reserve (ret, 64 * KiB) : NULL;
-    n = to ? archive_read_data (a, to, 64 * KiB) : -1;
+    n = to ? la.data (a, to, 64 * KiB) : -1;
     if (n > 0)
       ret->len += (size_t) n;
   } while (n > 0);
@@ -189,6 +202,7 @@ read_module (const struct vfs *v, const struct kernel *k, struct fact *f,
   CLEANUP_BUF struct buf packed = { 0 }, data = { 0 };
   CLEANUP_FREE char *path = NULL;
   struct module_info m;
+  struct err why = { 0 };
 
   if (first_module (v, k, &path, e) == -1)
     return -1;
@@ -196,6 +210,10 @@ read_module (const struct vfs *v, const struct kernel *k, struct fact *f,
     return 0;
   if (vfs_read (v, path, MAX_PACKED, &packed, e) == -1)
     return err_in (e, "%s", path);
+  if (packed.len && library_load (&la_library, &why) == -1) {
+    fact_evidence (f, "%s: %s", path, why.msg);
+    return 0;
+  }
   if (!packed.len || !unpack (&packed, &data))
     return buf_check (&data, e);
   module_info_parse (data.data, data.len, &m);
