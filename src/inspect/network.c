@@ -5,7 +5,6 @@
  * knows, and offers DHCP on what the provider's pages call eth0.
  */
 #include <fnmatch.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -109,39 +108,37 @@ name_by_link (const char *path, const char *text, struct fact *f)
   return name && *name && strcmp (name, "eth0") != 0;
 }
 
-/* The files in the order of their names, those of /etc before others of the
- * same name. */
+struct links {
+  const struct vfs *v;
+  struct fact *f;
+  int answer; /* of name_by_link; 0: none applies */
+};
+
+/* The first that applies ends it. */
+static int
+take_link (void *arg, const char *path, struct err *e)
+{
+  struct links *l = arg;
+  CLEANUP_BUF struct buf text = { 0 };
+  int r = is_effective (l->v, path, e);
+
+  if (r == 1)
+    r = guest_text (l->v, path, &text, e);
+  if (r != 1 || !link_applies (buf_str (&text)))
+    return r == -1 ? -1 : 0;
+  l->answer = name_by_link (path, buf_str (&text), l->f);
+  return 1;
+}
+
 static int
 look_at_links (const struct vfs *v, struct fact *f, struct err *e)
 {
-  static const char *const dirs[] = { "/etc/systemd/network",
-                                      "/lib/systemd/network" };
-  CLEANUP_NAMES struct names own = { .prefix = "", .suffix = ".link" };
-  CLEANUP_NAMES struct names lib = { .prefix = "", .suffix = ".link" };
-  size_t i = 0, k = 0;
+  struct links l = { v, f, 0 };
 
-  if (names_in (v, dirs[0], &own, e) == -1 ||
-      names_in (v, dirs[1], &lib, e) == -1)
-    return -1;
-  while (i < own.list.len || k < lib.list.len) {
-    CLEANUP_BUF struct buf text = { 0 };
-    char path[PATH_MAX];
-    int r, order = i == own.list.len ? 1
-                   : k == lib.list.len
-                       ? -1
-                       : strcmp (own.list.items[i], lib.list.items[k]);
-    snprintf (path, sizeof path, "%s/%s", dirs[order > 0],
-              order > 0 ? lib.list.items[k] : own.list.items[i]);
-    i += order <= 0;
-    k += order >= 0;
-    if ((r = is_effective (v, path, e)) == 1)
-      r = guest_text (v, path, &text, e);
-    if (r == -1)
-      return -1;
-    if (r == 1 && link_applies (buf_str (&text)))
-      return name_by_link (path, buf_str (&text), f);
-  }
-  return 0;
+  return each_layered_file (v, "/etc/systemd/network", "/lib/systemd/network",
+                            ".link", take_link, &l, e) == -1
+             ? -1
+             : l.answer;
 }
 
 /* 1: names like ens5 are given (systemd since version 197). */

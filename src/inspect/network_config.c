@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "inspect/network_config.h"
+#include "inspect/startup.h"
 
 #include <ctype.h>
 #include <fnmatch.h>
@@ -73,6 +74,33 @@ each_file (const struct vfs *v, const char *dir, const char *prefix,
   return 0;
 }
 
+int
+each_layered_file (const struct vfs *v, const char *own, const char *lib,
+                   const char *suffix,
+                   int (*fn) (void *arg, const char *path, struct err *),
+                   void *arg, struct err *e)
+{
+  CLEANUP_NAMES struct names a = { .prefix = "", .suffix = suffix };
+  CLEANUP_NAMES struct names b = { .prefix = "", .suffix = suffix };
+  size_t i = 0, k = 0;
+  int r = names_in (v, own, &a, e);
+
+  if (r == 0)
+    r = names_in (v, lib, &b, e);
+  while (r == 0 && (i < a.list.len || k < b.list.len)) {
+    int order = i == a.list.len   ? 1
+                : k == b.list.len ? -1
+                                  : strcmp (a.list.items[i], b.list.items[k]);
+    CLEANUP_FREE char *path =
+        path_printf (e, "%s/%s", order > 0 ? lib : own,
+                     order > 0 ? b.list.items[k] : a.list.items[i]);
+    i += order <= 0;
+    k += order >= 0;
+    r = path ? fn (arg, path, e) : -1;
+  }
+  return r;
+}
+
 static bool
 is_yes (const char *s)
 {
@@ -110,12 +138,11 @@ source_from (struct interfaces *n, const char *dir, const char *glob)
   CLEANUP_FREE char *whole = NULL;
   const char *slash = strrchr (n->path, '/');
 
-  if (asprintf (&whole, "%.*s%s",
-                *dir == '/' ? 0 : (int) (slash - n->path) + 1, n->path,
-                dir) == -1) {
-    whole = NULL;
-    return err_set (n->err, ENOMEM, "out of memory");
-  }
+  whole = path_printf (n->err, "%.*s%s",
+                       *dir == '/' ? 0 : (int) (slash - n->path) + 1, n->path,
+                       dir);
+  if (!whole)
+    return -1;
   if (names_in (n->v, whole, &files, n->err) == -1)
     return -1;
   for (size_t i = 0; i < files.list.len; i++) {
@@ -124,11 +151,8 @@ source_from (struct interfaces *n, const char *dir, const char *glob)
     if (glob ? fnmatch (glob, files.list.items[i], 0) != 0
              : !is_plain_name (files.list.items[i]))
       continue;
-    if (asprintf (&path, "%s/%s", whole, files.list.items[i]) == -1) {
-      path = NULL;
-      return err_set (n->err, ENOMEM, "out of memory");
-    }
-    if (read_interfaces (n, path) == -1)
+    path = path_printf (n->err, "%s/%s", whole, files.list.items[i]);
+    if (!path || read_interfaces (n, path) == -1)
       return -1;
   }
   return 0;
@@ -574,39 +598,18 @@ network_config_add_netplan (const struct vfs *v, const char *path,
   return r == -1 ? -1 : to->len > before;
 }
 
-/* netplan(5): files of all directories by their names; one of /etc replaces
- * one of /usr/lib. */
+struct netplan {
+  const struct vfs *v;
+  struct card_vec *to;
+};
+
 static int
-from_netplan (const struct vfs *v, struct card_vec *to, struct err *e)
+take_netplan (void *arg, const char *path, struct err *e)
 {
-  static const char *const dirs[] = { "/etc/netplan", "/lib/netplan" };
-  CLEANUP_NAMES struct names own = { .prefix = "", .suffix = ".yaml" };
-  CLEANUP_NAMES struct names lib = { .prefix = "", .suffix = ".yaml" };
-  size_t i = 0, k = 0;
+  struct netplan *n = arg;
 
-  if (names_in (v, dirs[0], &own, e) == -1 ||
-      names_in (v, dirs[1], &lib, e) == -1)
-    return -1;
-  while (i < own.list.len || k < lib.list.len) {
-    int order = i == own.list.len ? 1
-                : k == lib.list.len
-                    ? -1
-                    : strcmp (own.list.items[i], lib.list.items[k]);
-    CLEANUP_FREE char *path = NULL;
-    if (asprintf (&path, "%s/%s", dirs[order > 0],
-                  order > 0 ? lib.list.items[k] : own.list.items[i]) == -1) {
-      path = NULL;
-      return err_set (e, ENOMEM, "out of memory");
-    }
-    i += order <= 0;
-    k += order >= 0;
-    if (network_config_add_netplan (v, path, to, e) == -1)
-      return -1;
-  }
-  return 0;
+  return network_config_add_netplan (n->v, path, n->to, e) == -1 ? -1 : 0;
 }
-
-/* --- all ------------------------------------------------------------- */
 
 int
 network_config_read (const struct vfs *v, struct card_vec *to, struct err *e)
@@ -622,7 +625,11 @@ network_config_read (const struct vfs *v, struct card_vec *to, struct err *e)
     { "/etc/NetworkManager/system-connections", "", "", keyfile_file },
   };
 
-  if (from_interfaces (v, to, e) == -1 || from_netplan (v, to, e) == -1)
+  struct netplan netplan = { v, to };
+
+  if (from_interfaces (v, to, e) == -1 ||
+      each_layered_file (v, "/etc/netplan", "/lib/netplan", ".yaml",
+                         take_netplan, &netplan, e) == -1)
     return -1;
   for (size_t i = 0; i < ARRAY_SIZE (places); i++)
     if (each_file (v, places[i].dir, places[i].prefix, places[i].suffix,

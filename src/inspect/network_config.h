@@ -27,6 +27,14 @@ int network_config_read (const struct vfs *v, struct card_vec *to,
 int network_config_add_netplan (const struct vfs *v, const char *path,
                                 struct card_vec *to,
                                 struct err *e) must_check;
+/* Calls FN for each file of OWN and LIB that ends with SUFFIX, in the order of
+ * their names; one of OWN takes the place of one of LIB.  Non-zero stops, and
+ * is returned. */
+int each_layered_file (const struct vfs *v, const char *own, const char *lib,
+                       const char *suffix,
+                       int (*fn) (void *arg, const char *path, struct err *),
+                       void *arg, struct err *e) must_check;
+
 /* The value of KEY in [SECTION] of TEXT, to be freed; NULL: not set.  The
  * last one counts. */
 char *ini_value (const char *text, const char *section, const char *key);

@@ -226,6 +226,16 @@ look_at_ssh (const struct guest *g, const struct os *os, struct fact *f,
     if (found == 1)
       fact_evidence (f, "started by: %s", by);
   }
+  for (size_t i = 0; found == 0 && i < ARRAY_SIZE (names); i++) {
+    CLEANUP_FREE char *unit = path_printf (e, "%s.service", names[i]);
+    if (!unit || (r = startup_presets_apply (&g->vfs, unit, e)) == -1)
+      found = -1;
+    else if (r == 1)
+      return fact_unknown (f, e,
+                           "/etc/machine-id is not there: systemd applies its"
+                           " presets at the first boot, which may enable %s",
+                           unit);
+  }
   if (found == -1)
     return fact_could_not_look (f, e);
   if (found == 0 && (!fact_known (&os->init) || !*os->init.value))

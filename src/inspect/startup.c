@@ -213,8 +213,8 @@ startup_presets_apply (const struct vfs *v, const char *name, struct err *e)
 static int
 holds (const struct vfs *v, const char *key, const char *value, struct err *e)
 {
-  static const char *const containers[] = { "yes",  "vm",   "kvm",
-                                            "qemu", "true", "1" };
+  static const char *const machine[] = { "yes",  "vm",   "kvm",
+                                         "qemu", "true", "1" };
   bool wanted = *value != '!';
   int r = 0;
 
@@ -228,8 +228,8 @@ holds (const struct vfs *v, const char *key, const char *value, struct err *e)
       return 1;
     r = vfs_exists (v, value, e);
   } else
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE (containers); i++)
-      r = !strcmp (value, containers[i]);
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE (machine); i++)
+      r = !strcmp (value, machine[i]);
   return r == -1 ? -1 : (r == 1) == wanted;
 }
 
@@ -246,6 +246,8 @@ startup_conditions (const struct vfs *v, const char *name, char **ret,
   *ret = NULL;
   if (startup_unit_text (v, name, &text, e) == -1)
     return -1;
+  if (!text.data)
+    return 1;
   for (line = strtok_r (text.data, "\n", &save); line && r == 1;
        line = strtok_r (NULL, "\n", &save)) {
     char *value = strchr (line, '=');
