@@ -10,6 +10,8 @@
  */
 #include "inspect/module_info.h"
 
+#include "config.h"
+
 #include <archive.h>
 #include <archive_entry.h>
 #include <inttypes.h>
