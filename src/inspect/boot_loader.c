@@ -73,8 +73,10 @@ boot_choose (struct boot *b, struct kernel *k, const char *why, struct err *e)
  * there. */
 static int
 resolve_initrds (struct boot *b, const struct vfs *v, const char *base,
-                 const char *initrds, const char *config, struct err *e)
+                 const struct boot_entry *entry, const char *config,
+                 struct err *e)
 {
+  const char *initrds = entry->initrd_path;
   CLEANUP_FREE char *list = strdup (initrds);
   CLEANUP_BUF struct buf paths = { 0 };
   char *word, *save = NULL;
@@ -93,7 +95,8 @@ resolve_initrds (struct boot *b, const struct vfs *v, const char *base,
     }
     buf_printf (&paths, "%s%s", paths.len ? " " : "", path);
   }
-  fact_evidence (&b->default_kernel, "%s: initrd %s", config, initrds);
+  fact_evidence (&b->default_kernel, "%s: initrd %s%s", config, initrds,
+                 entry->second_try ? " (when the start without it failed)" : "");
   if (buf_check (&paths, e) == -1)
     return -1;
   b->initramfs = paths.data;
@@ -152,7 +155,7 @@ boot_use_entry (struct boot *b, const struct vfs *v, const char *base,
   b->by_entry = true;
   if (!entry->initrd_path)
     fact_evidence (&b->default_kernel, "%s: no initrd", config);
-  else if (resolve_initrds (b, v, base, entry->initrd_path, config, e) == -1)
+  else if (resolve_initrds (b, v, base, entry, config, e) == -1)
     return -1;
   if (has_variable (entry->initrd_path) &&
       asprintf (&b->initramfs_unknown, "%s: '%s' has a variable", config,

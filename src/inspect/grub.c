@@ -140,6 +140,7 @@ DEFINE_VEC (item_vec, struct item)
 struct branch {
   enum truth now;   /* is this branch taken? */
   enum truth taken; /* was one before it? */
+  bool second; /* it is for a second try, of the same kernel */
 };
 
 /* Files that a configuration reads: of Fedora CoreOS four, one in one. */
@@ -293,6 +294,15 @@ replace_field (char **field, char *value, bool *unclear)
   *field = value;
 }
 
+static bool
+in_second_try (const struct parser *p)
+{
+  for (unsigned i = 0; i < p->n_branches; i++)
+    if (p->branches[i].second)
+      return true;
+  return false;
+}
+
 static int
 entry_line (struct parser *p, char **w, size_t n)
 {
@@ -308,6 +318,12 @@ entry_line (struct parser *p, char **w, size_t n)
   path = strdup (w[1]);
   if (!rest || !path)
     return out_of_memory (p);
+  if (in_second_try (p)) {
+    /* Without the block each start would be a first one. */
+    if (!initrd || !p->vars->env || !*p->vars->env)
+      return 0;
+    item->entry.second_try = true;
+  }
   if (initrd) {
     replace_field (&item->entry.initrd_path, steal_ptr (&rest),
                    &item->unclear);
@@ -319,6 +335,20 @@ entry_line (struct parser *p, char **w, size_t n)
   return 0;
 }
 
+/* Ubuntu tries images of clouds (GRUB_FORCE_PARTUUID) without their initramfs
+ * first, with `panic=-1`, and with it when that failed, which the environment
+ * block remembers:
+ *
+ *   if [ "${initrdfail}" = 1 ]; then linux ...; initrd ...; else linux ...; fi
+ */
+static bool
+is_second_try (const struct parser *p, char **w, size_t n)
+{
+  return current_item (p) >= 0 && n == 6 && !strcmp (w[1], "[") &&
+         (!strcmp (w[2], "${initrdfail}") || !strcmp (w[2], "$initrdfail")) &&
+         !strcmp (w[3], "=") && !strcmp (w[4], "1") && !strcmp (w[5], "]");
+}
+
 /* if, elif, else, fi.  1: it was one of them. */
 static int
 branch_word (struct parser *p, char **w, size_t n)
@@ -326,12 +356,15 @@ branch_word (struct parser *p, char **w, size_t n)
   struct branch *b = p->n_branches ? &p->branches[p->n_branches - 1] : NULL;
 
   if (!strcmp (w[0], "if")) {
+    bool second = is_second_try (p, w, n);
     enum truth t =
-        grub_condition (p->vars, w + 1, n - 1, current_item (p) >= 0);
+        second ? YES
+               : grub_condition (p->vars, w + 1, n - 1, current_item (p) >= 0);
     if (p->n_branches == MAX_DEPTH)
       p->unclear = true;
     else
-      p->branches[p->n_branches++] = (struct branch){ t, t };
+      p->branches[p->n_branches++] =
+          (struct branch){ t, second ? NO : t, second };
     return 1;
   }
   if (!b)
@@ -342,6 +375,7 @@ branch_word (struct parser *p, char **w, size_t n)
     enum truth t = w[0][2] == 's' ? YES
                                   : grub_condition (p->vars, w + 1, n - 1,
                                                     current_item (p) >= 0);
+    b->second = false;
     b->now = b->taken == YES ? NO : b->taken == MAYBE && t != NO ? MAYBE : t;
     if (b->now == YES || (b->now == MAYBE && b->taken == NO))
       b->taken = b->now;

@@ -18,6 +18,7 @@ struct boot_entry {
   char *linux_path;  /* as written, relative to GRUB's root */
   char *initrd_path; /* all of them, separated by blanks; NULL: none */
   char *options;     /* the kernel command line */
+  bool second_try;   /* with initrd_path when it failed without */
   bool conditional;  /* options are those of one of several branches */
   /* Of the Boot Loader Specification alone. */
   char *version, *machine_id, *sort_key;
