@@ -104,11 +104,21 @@ resolve_initrds (struct boot *b, const struct vfs *v, const char *base,
   return 0;
 }
 
+/* Ubuntu's GRUB sets it by the screen that it finds: to the console that a
+ * splash screen is handed over on (vt.handoff=7), or to nothing. */
+#define VT_HANDOFF "$vt_handoff"
+
 /* Text that GRUB's shell would expand, and that is not known here. */
 static bool
 has_variable (const char *text)
 {
-  return text && strchr (text, '$');
+  for (const char *p = text ? strchr (text, '$') : NULL; p;
+       p = strchr (p + 1, '$')) {
+    size_t len = sizeof VT_HANDOFF - 1;
+    if (strncmp (p, VT_HANDOFF, len) || (p[len] && p[len] != ' '))
+      return true;
+  }
+  return false;
 }
 
 /* The command line of ENTRY, or why it is not known. */
@@ -123,6 +133,8 @@ use_options (struct boot *b, const struct boot_entry *entry,
   if (has_variable (entry->options))
     return fact_unknown (&b->cmdline, e, "%s: '%s' has a variable", config,
                          entry->options);
+  if (entry->options && strchr (entry->options, '$'))
+    fact_evidence (&b->cmdline, "%s is vt.handoff=7 or empty", VT_HANDOFF);
   return fact_set (&b->cmdline, e, "%s",
                    entry->options ? entry->options : "");
 }
