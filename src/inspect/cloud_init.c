@@ -30,6 +30,7 @@ cloud_init_free (struct cloud_init *c)
   fact_free (&c->forced_import);
   free (c->network_by);
   c->network_by = NULL;
+  c->cdrom_late = false;
   c->network = CLOUD_NETWORK_UNSET;
 }
 
@@ -339,9 +340,36 @@ decide (struct cloud_init *c, struct err *e)
   return fact_set (f, e, "yes");
 }
 
+/* ds-identify is run by systemd's generator, before any driver is loaded from
+ * the root filesystem: a drive that needs one is not there yet, and where
+ * nothing else is found cloud-init does not start.  A provider may attach the
+ * configuration otherwise than as a CD-ROM, so this is no `no`. */
 static int
-decide_start (const struct vfs *v, const struct boot *b, const struct os *os,
-              struct cloud_init *c, struct err *e)
+check_drive (struct image *img, const struct identify *id,
+             struct cloud_init *c, struct err *e)
+{
+  const struct virtio *virtio;
+
+  if (!id->asked || !id->by_search || !fact_is (&c->enabled, "yes"))
+    return 0;
+  virtio = image_virtio (img, e);
+  if (!virtio)
+    return -1;
+  if (!fact_is (&virtio->cdrom, "module"))
+    return 0;
+  c->cdrom_late = true;
+  if (fact_unknown (&c->enabled, e,
+                    "ds-identify looks for the configuration drive before"
+                    " drivers are loaded from the root filesystem, and sr_mod"
+                    " is neither built in nor in the initramfs: a CD-ROM is"
+                    " not found") == -1)
+    return -1;
+  return fact_unknown (&c->disabled_by, e, "%s", c->enabled.reason);
+}
+
+static int
+decide_start (struct image *img, const struct vfs *v, const struct boot *b,
+              const struct os *os, struct cloud_init *c, struct err *e)
 {
   __attribute__ ((cleanup (cloud_init_identify_free))) struct identify id;
 
@@ -355,7 +383,8 @@ decide_start (const struct vfs *v, const struct boot *b, const struct os *os,
                ? -1
                : fact_unknown (&c->datasources, e, "%s", c->enabled.reason);
   return cloud_init_decide_datasources (v, b, &id, c, e) == -1 ||
-                 cloud_init_decide_enabled (v, b, os, &id, c, e) == -1
+                 cloud_init_decide_enabled (v, b, os, &id, c, e) == -1 ||
+                 check_drive (img, &id, c, e) == -1
              ? -1
              : 0;
 }
@@ -386,7 +415,7 @@ cloud_init_compute (void *arg, struct err *e)
           -1)
     return -1;
   if (fact_is (&c->installed, "yes") &&
-      decide_start (&g->vfs, b, os, c, e) == -1)
+      decide_start (img, &g->vfs, b, os, c, e) == -1)
     return -1;
   if (fact_is (&c->installed, "no")
           ? fact_set (&c->flavour, e, "none") == -1 ||

@@ -17,6 +17,7 @@ struct identify {
   bool decides; /* its list replaces that of cloud.cfg */
   int starts;   /* cloud-init, if systemd's generator asks: 1, 0; -1: only
                    where it finds a data source of LIST */
+  bool by_search;  /* starts, if it finds the provider's configuration drive */
   struct buf list; /* where it decides; empty: all that it knows */
   char *by;        /* what set the list, or NULL */
   char *policy;    /* as it is set, or NULL */

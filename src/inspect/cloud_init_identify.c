@@ -388,8 +388,10 @@ decide (const struct vfs *v, struct identify *id, struct err *e)
   if (r != 0)
     return r == -1 ? -1 : 0;
   id->decides = true;
-  if (!id->n || is_single (id) || has_name (id, "ConfigDrive"))
+  if (!id->n || is_single (id) || has_name (id, "ConfigDrive")) {
+    id->by_search = !is_single (id) && !id->starts_anyway;
     return 0;
+  }
   if ((r = cloud_init_seed (v, &seed, e)) == -1)
     return -1;
   if (r == 1 && has_name (id, "NoCloud"))

@@ -235,6 +235,7 @@ extern const char *const virtio_driver_names[VIRTIO_N]; /* "blk", ... */
 struct virtio {
   struct fact has;               /* yes no unknown */
   struct fact drivers[VIRTIO_N]; /* builtin initramfs module missing ... */
+  struct fact cdrom;             /* as they: the driver of CD-ROM drives */
 };
 const struct virtio *image_virtio (struct image *img, struct err *e);
 /* For one kernel of image_boot, by its place there. */
@@ -245,6 +246,8 @@ struct cloud_init {
   struct fact would_run; /* yes no unknown: the finding cloud_init */
   struct fact installed, flavour, version, enabled, disabled_by, datasources,
       config_files;
+  bool cdrom_late; /* why enabled is unknown: the driver of CD-ROM drives is
+                      loaded behind ds-identify's look at them */
   struct fact installed_as;  /* image_cloud_init_package has it */
   struct fact forced_import; /* does a start-up script read the settings that
                                 a forced import leaves? */

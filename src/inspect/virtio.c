@@ -65,10 +65,16 @@ static const struct driver {
                    "CONFIG_HW_RANDOM_VIRTIO" },
 };
 
+/* Not of virtio: what a configuration drive may need to be seen. */
+static const struct driver cdrom = {
+  { "sr_mod", "scsi:t-0x05", "init_sr", true }, "CONFIG_BLK_DEV_SR"
+};
+
 void
 virtio_free (struct virtio *v)
 {
   fact_free (&v->has);
+  fact_free (&v->cdrom);
   for (size_t i = 0; i < VIRTIO_N; i++)
     fact_free (&v->drivers[i]);
 }
@@ -749,6 +755,8 @@ compute (struct kernel_virtio *kv, const struct vfs *v, const struct boot *b,
   for (size_t i = 0; i < VIRTIO_N; i++)
     if (find_driver (&out->drivers[i], &s, &drivers[i], e) == -1)
       return -1;
+  if (find_driver (&out->cdrom, &s, &cdrom, e) == -1)
+    return -1;
   return judge (out, &s, e);
 }
 

@@ -126,6 +126,15 @@ warn_cloud_init_off (struct image *img, struct finding_of_rule *f,
     return -1;
   if ((r = by_installed (c, f)) != 1)
     return r;
+  if (c->cdrom_late) {
+    buf_puts (&f->value, "unknown");
+    return remedy_add (img, "datasource", NULL, &f->remedy, e) == -1
+               ? -1
+               : finding_fail (f,
+                               "cloud-init would not start from a CD-ROM:"
+                               " %s.",
+                               c->enabled.reason);
+  }
   if ((r = finding_by_fact (f, &c->enabled, "yes")) != 1)
     return r;
   if (fact_is (&c->flavour, "cloud-init") &&

@@ -152,6 +152,23 @@ guest one-and-none $c/enabled=yes << 'END'
 identify; list '[ Ec2, None ]'
 END
 
+# The generator runs before drivers of the root filesystem (seen with Debian
+# 12 and MODULES=list: tests/boot).
+cdrom () { mkdir -p "$m/kernel/drivers/scsi"; touch "$m/kernel/drivers/scsi/sr_mod.ko"
+  echo "kernel/drivers/scsi/sr_mod.ko:" >> "$m/modules.dep"; }
+guest no-cdrom-yet cloud_init=unknown $p/verdict=pass "$p/warnings=~CD-ROM" "$p/remedy=~ConfigDrive, None" << 'END'
+identify; list '[ NoCloud, ConfigDrive, Ec2 ]'; cdrom
+END
+guest cdrom-in-initramfs cloud_init=yes $p/warnings= << 'END'
+identify; list '[ NoCloud, ConfigDrive, Ec2 ]'; cdrom; mkdir -p "$i/lib/modules/$v/kernel/drivers/scsi"; cp "$m/kernel/drivers/scsi/sr_mod.ko" "$i/lib/modules/$v/kernel/drivers/scsi"
+END
+guest no-search-for-cdrom cloud_init=yes $p/warnings= << 'END'
+identify; list '[ ConfigDrive, None ]'; cdrom
+END
+guest no-cdrom-and-enabled cloud_init=yes $p/warnings= << 'END'
+identify; cdrom; echo 'policy: search,notfound=enabled' > "$r/etc/cloud/ds-identify.cfg"
+END
+
 # --- data sources ---------------------------------------------------------
 
 guest last-file-wins "$c/datasources=Ec2" << 'END'

@@ -367,7 +367,9 @@ kernel_version() {
 facts_of() {
   case $1 in
     debian.*|debian-*)   guest_facts partitions/1 dos '' yes yes ;;
-    no-virtio.qcow2)     guest_facts partitions/1 dos VirtioNotInstall no yes ;;
+    # Its initramfs has no driver of CD-ROM drives either, so that cloud-init's
+    # generator would not see a configuration drive.
+    no-virtio.qcow2)     guest_facts partitions/1 dos VirtioNotInstall no unknown ;;
     no-cloud-init.qcow2) guest_facts partitions/1 dos CloudInitNotInstalled yes no ;;
     data.qcow2)          no_guest_facts dos RootPartitionNotFound ;;
     boot-only.qcow2)     no_guest_facts none PartitionNotPresent,RootPartitionNotFound ;;
