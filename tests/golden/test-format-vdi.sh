@@ -152,6 +152,8 @@ grep -q "header is cut off" err.log || fail "$(cat err.log)"
 
 python3 - "$srcdir" << 'END'
 import runpy, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1] + "/fuzz")
 m = runpy.run_path(sys.argv[1] + "/fuzz/make-seeds-vhd.py")
 for name in "dynamic", "fixed":
     open(f"fault-{name}.vdi", "wb").write(m["VDI"][name])

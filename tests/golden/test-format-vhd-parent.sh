@@ -10,6 +10,8 @@ cd "$tmp"
 # --- a chain of three, with every mixture of bitmap bits ---------------------
 python3 - "$srcdir" << 'END'
 import random, runpy, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1] + "/fuzz")
 m = runpy.run_path(sys.argv[1] + "/fuzz/make-seeds-vhd.py")
 random.seed(4)
 BLOCK, UNUSED = 4096, m["UNUSED"]

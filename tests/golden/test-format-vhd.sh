@@ -65,6 +65,8 @@ vhd ()
 {
   python3 - "$srcdir" "$@" << 'END'
 import runpy, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1] + "/fuzz")
 m = runpy.run_path(sys.argv[1] + "/fuzz/make-seeds-vhd.py")
 open(sys.argv[2], "wb").write(eval(" ".join(sys.argv[3:]), m))
 END
