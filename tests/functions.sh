@@ -45,6 +45,15 @@ fail () { note "FAILED: $*" >&2; exit 1; }
 # For tests that take a minute or more: not in a quick run (distcheck).
 takes_long () { [ -z "${QUICK:-}" ] || skip "left out of a quick run"; }
 
+# Where other programs are most of the work: under sanitizers, whose turn is
+# our code, one case in three.
+one_in_three ()
+{
+  case ${SANITIZED:-} in *-fsanitize*) ;; *) return 0 ;; esac
+  cases=$((${cases:-0} + 1))
+  [ $((cases % 3)) = 1 ]
+}
+
 requires ()
 {
   local prog

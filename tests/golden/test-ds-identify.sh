@@ -69,6 +69,7 @@ failed=0 n=0 c=cloud_init_info
 # that ends with "?" may be unknown: no drive in the list, and no policy.
 guest ()
 {
+  one_in_three || return 0
   local name=${1%\?} r=$tmp/guest/${1%\?} may='' on drive why started
   [ "$name" = "$1" ] || may=yes
   mkdir -p "$tmp/guest"

@@ -51,6 +51,7 @@ ifupdown ()
 # guest JUDGE NAME WANTED CHANGE
 guest ()
 {
+  one_in_three || return 0
   local judge=$1 name=$2 want=$3 r=$tmp/$2 is said
   cp -a "$tmp/good" "$r"
   mkdir -p "$r"/{etc,lib}/netplan "$r/etc/network/interfaces.d" "$tmp/state"
