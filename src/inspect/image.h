@@ -237,6 +237,11 @@ struct virtio {
   struct fact drivers[VIRTIO_N]; /* builtin initramfs module missing ... */
   struct fact cdrom;             /* as they: the driver of CD-ROM drives */
 };
+/* Adds to TO the files of /etc/dracut.conf.d, a line each, in which
+ * omit_drivers stands before the text DRIVER.  Errors: could not look. */
+int image_dracut_omits (struct image *img, const char *driver, struct buf *to,
+                        struct err *e) must_check;
+
 const struct virtio *image_virtio (struct image *img, struct err *e);
 /* For one kernel of image_boot, by its place there. */
 const struct virtio *image_kernel_virtio (struct image *img, size_t kernel,

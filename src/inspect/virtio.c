@@ -787,3 +787,30 @@ virtio_compute (void *arg, struct err *e)
                         e);
   return compute (kv, &g->vfs, b, k, e);
 }
+
+int
+image_dracut_omits (struct image *img, const char *driver, struct buf *to,
+                    struct err *e)
+{
+  static const char dir[] = "/etc/dracut.conf.d";
+  CLEANUP_NAMES struct names names = { .prefix = "", .suffix = ".conf" };
+  const struct guest *g = image_guest (img, e);
+
+  if (!g || (g->root && names_in (&g->vfs, dir, &names, e) == -1))
+    return -1;
+  for (size_t i = 0; i < names.list.len; i++) {
+    CLEANUP_BUF struct buf text = { 0 };
+    CLEANUP_FREE char *path = NULL;
+    const char *line;
+    if (asprintf (&path, "%s/%s", dir, names.list.items[i]) == -1) {
+      path = NULL;
+      return err_set (e, ENOMEM, "out of memory");
+    }
+    if (guest_text (&g->vfs, path, &text, e) == -1)
+      return -1;
+    line = strstr (buf_str (&text), "omit_drivers");
+    if (line && strstr (line, driver))
+      buf_printf (to, "%s\n", path);
+  }
+  return buf_check (to, e);
+}

@@ -19,7 +19,9 @@ enum {
   NETPLAN = 256,    /* Ubuntu since 18.04, beside DEBIAN */
   IFUPDOWN = 512,   /* the others of DEBIAN, beside it */
   DEB_UNITS = 1024, /* of DEBIAN, beside it: with systemd */
-  DEB_RC = 2048     /* ... and with Upstart or System V init */
+  DEB_RC = 2048,    /* ... and with Upstart or System V init */
+  DEB_TOOLS = 4096, /* of DEBIAN, beside it: with initramfs-tools */
+  DEB_DRACUT = 8192 /* ... and with dracut */
 };
 #define RH      (RH7 | RH8)
 #define YUM     (RH6 | RH7)
@@ -34,13 +36,16 @@ static const struct step {
   const char *commands;
 } steps[] = {
   /* --- the kernel and its initramfs --- */
-  { "virtio", DEBIAN,
+  { "virtio", DEB_TOOLS,
     "printf 'virtio_pci\\nvirtio_blk\\nvirtio_net\\n' >>"
     " /etc/initramfs-tools/modules\n"
     "update-initramfs -u -k %" },
-  { "virtio", GRUBBY | SUSE,
+  { "dracut-omits", DEB_DRACUT | GRUBBY | SUSE,
+    "sed -i '/^omit_drivers/s/virtio[a-z_]*//g' @" },
+  { "virtio", DEB_DRACUT | GRUBBY | SUSE,
     "echo 'add_drivers+=\" virtio_pci virtio_blk virtio_net \"' >"
     " /etc/dracut.conf.d/virtio.conf" },
+  { "virtio", DEB_DRACUT, "dracut -f /boot/initrd.img-% %" },
   { "virtio", RH6, "dracut -f /boot/initramfs-%.img %" },
   { "virtio", RH | SUSE, "dracut -f --kver %" },
   { "virtio", SUSE11,
@@ -54,6 +59,15 @@ static const struct step {
   { "virtio", ALPINE,
     "sed -i 's/^features=\"/&virtio /' /etc/mkinitfs/mkinitfs.conf\n"
     "mkinitfs %" },
+  { "not-blocked", ANY,
+    "sed -i -E 's/^[[:space:]]*(blacklist|install)[[:space:]]+@/#&/'"
+    " /etc/modprobe.d/*.conf" },
+  { "same-kernel", DEBIAN, "apt-get install --reinstall linux-image-%" },
+  { "same-kernel", YUM, "yum reinstall kernel-%" },
+  { "same-kernel", RH8, "dnf reinstall kernel-core-%" },
+  { "same-kernel", SUSE | SUSE11, "zypper install --force kernel-default" },
+  { "same-kernel", ARCH, "pacman -S linux" },
+  { "same-kernel", ALPINE, "apk fix linux-virt linux-lts" },
   { "kernel", NETPLAN, "apt-get install linux-image-generic" },
   { "kernel", IFUPDOWN, "apt-get install linux-image-amd64" },
   { "kernel", YUM, "yum install kernel" },
@@ -256,6 +270,20 @@ kind_of_rpm (const struct os *os)
   return version >= 8 ? RH8 : version == 7 || !version ? RH7 : RH6;
 }
 
+/* Which program makes the initramfs of a Debian.  Errors: could not look. */
+static int
+kind_of_initramfs (struct image *img, unsigned *ret, struct err *e)
+{
+  const struct guest *g = image_guest (img, e);
+  int tools = g ? vfs_exists (&g->vfs, "/usr/sbin/update-initramfs", e) : -1;
+  int dracut = tools == 0 ? vfs_exists (&g->vfs, "/usr/bin/dracut", e) : 0;
+
+  if (tools == -1 || dracut == -1)
+    return -1;
+  *ret = dracut ? DEB_DRACUT : DEB_TOOLS;
+  return 0;
+}
+
 /* 0: not known. */
 static unsigned
 kind_of (const struct os *os)
@@ -322,6 +350,12 @@ remedy_add (struct image *img, const char *topic, const char *arg,
   if (!b)
     return -1;
   kind = kind_of (os);
+  if (kind & DEBIAN) {
+    unsigned maker;
+    if (kind_of_initramfs (img, &maker, e) == -1)
+      return -1;
+    kind |= maker;
+  }
   if (b->default_kernel.value && *b->default_kernel.value &&
       is_literal (b->default_kernel.value) &&
       !strchr (b->default_kernel.value, ' '))
@@ -333,6 +367,112 @@ remedy_add (struct image *img, const char *topic, const char *arg,
         ((steps[i].kinds & kind) || steps[i].kinds == ANY))
       add_step (steps[i].commands, arg, kernel, to);
   return 0;
+}
+
+/* --- virtio ---------------------------------------------------------- */
+
+/* dracut leaves out what omit_drivers names, whatever is added. */
+static int
+add_dracut_omits (struct image *img, struct buf *to, struct err *e)
+{
+  CLEANUP_BUF struct buf files = { 0 };
+  char *path, *save = NULL;
+
+  if (image_dracut_omits (img, "virtio", &files, e) == -1)
+    return -1;
+  for (path = files.len ? strtok_r (files.data, "\n", &save) : NULL; path;
+       path = strtok_r (NULL, "\n", &save))
+    if (remedy_add (img, "dracut-omits", path, to, e) == -1)
+      return -1;
+  return 0;
+}
+
+/* What a blacklist says of DRIVER: 1: something to be undone first; 2: that
+ * is all; 0: nothing; -1. */
+static int
+add_unblocking (struct image *img, const struct fact *driver,
+                const char *module, struct buf *to, struct err *e)
+{
+  static const char by[] = "' keeps it from being ";
+  static const char cmdline[] = " on the command line";
+  const char *end = driver->reason ? strstr (driver->reason, by) : NULL;
+  const char *start = end ? memchr (driver->reason, '\'',
+                                    (size_t) (end - driver->reason))
+                          : NULL;
+  CLEANUP_FREE char *what =
+      start ? strndup (start + 1, (size_t) (end - start - 1)) : NULL;
+  CLEANUP_FREE char *pattern = NULL;
+  char *word_end;
+
+  if (!start)
+    return 0;
+  pattern = strdup (module);
+  if (!what || !pattern)
+    return err_set (e, ENOMEM, "out of memory");
+  word_end = strstr (what, cmdline);
+  if (word_end) {
+    *word_end = '\0';
+    return remedy_add (img, "no-kernel-arg", what, to, e) == -1 ? -1 : 2;
+  }
+  for (char *p = pattern; *p; p++)
+    if (*p == '_')
+      *p = '.';
+  return remedy_add (img, "not-blocked", pattern, to, e) == -1 ? -1 : 1;
+}
+
+/* The kernel's own package again, if it has one; else the distribution's. */
+static int
+add_kernel (struct image *img, struct buf *to, struct err *e)
+{
+  const struct boot *b = image_boot (img, e);
+  const struct fact *native =
+      b && b->chosen
+          ? image_kernel_native (img, (size_t) (b->chosen - b->kernels), e)
+          : NULL;
+
+  if (!b || (b->chosen && !native))
+    return -1;
+  return remedy_add (img,
+                     native && fact_is (native, "yes") ? "same-kernel"
+                                                       : "kernel",
+                     NULL, to, e);
+}
+
+int
+remedy_add_virtio (struct image *img, struct buf *to, struct err *e)
+{
+  static const struct {
+    enum virtio_driver driver;
+    const char *module;
+  } needed[] = { { VIRTIO_BLK, "virtio_blk" },
+                 { VIRTIO_PCI, "virtio_pci" },
+                 { VIRTIO_RING, "virtio_ring" },
+                 { VIRTIO_CORE, "virtio" },
+                 { VIRTIO_NET, "virtio_net" } };
+  const struct virtio *v = image_virtio (img, e);
+  bool missing = false, rebuild = true;
+
+  if (!v)
+    return -1;
+  for (size_t i = 0; i < ARRAY_SIZE (needed); i++) {
+    const struct fact *f = &v->drivers[needed[i].driver];
+    int r = fact_is (f, "missing")
+                ? add_unblocking (img, f, needed[i].module, to, e)
+                : 1;
+    if (r == -1)
+      return -1;
+    missing = missing || r == 0;
+    if (r == 2)
+      rebuild = false;
+  }
+  /* A driver that the kernel lacks is in no initramfs. */
+  if (missing && add_kernel (img, to, e) == -1)
+    return -1;
+  if (!rebuild && !missing)
+    return 0;
+  return add_dracut_omits (img, to, e) == -1
+             ? -1
+             : remedy_add (img, "virtio", NULL, to, e);
 }
 
 /* --- fstab ----------------------------------------------------------- */

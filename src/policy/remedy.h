@@ -16,6 +16,11 @@
 int remedy_add (struct image *img, const char *topic, const char *arg,
                 struct buf *to, struct err *e) must_check;
 
+/* What makes has_virtio a yes: drivers that are blacklisted, left out of the
+ * initramfs, or not there. */
+int remedy_add_virtio (struct image *img, struct buf *to,
+                       struct err *e) must_check;
+
 /* How to name by UUID what root= and fstab name by a device. */
 int remedy_add_uuids (struct image *img, struct buf *to,
                       struct err *e) must_check;

@@ -396,12 +396,7 @@ judge_virtio (struct image *img, struct finding_of_rule *f, struct err *e)
                          " %s. Install the virtio drivers.",
                          v->has.reason ? v->has.reason : "no virtio driver");
   }
-  /* A driver that the kernel lacks is in no initramfs. */
-  if ((fact_is (&v->drivers[VIRTIO_BLK], "missing") ||
-       fact_is (&v->drivers[VIRTIO_NET], "missing")) &&
-      remedy_add (img, "kernel", NULL, &f->remedy, e) == -1)
-    return -1;
-  if (remedy_add (img, "virtio", NULL, &f->remedy, e) == -1)
+  if (remedy_add_virtio (img, &f->remedy, e) == -1)
     return -1;
   return finding_fail (
       f,

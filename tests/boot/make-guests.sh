@@ -18,7 +18,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly GUESTS=(
   plain bullseye i386 trixie testing cloud-kernel
   no-virtio no-virtio-cured stripped no-net no-pci
-  blacklist blacklist-cmdline
+  blacklist blacklist-cured blacklist-cmdline
   xz-modules gzip-initramfs lz4-initramfs lzma-initramfs bzip2-initramfs lzop-initramfs
   dracut dracut-trixie dracut-omit dracut-omit-cured
   two-kernels saved-kernel default-without
@@ -418,6 +418,9 @@ build() {
     no-pci)            from bookworm; lost virtio_pci ;;
     blacklist)         from bookworm
                        echo 'blacklist virtio_blk' >"$tree/etc/modprobe.d/local.conf"; update ;;
+    blacklist-cured)   from bookworm
+                       echo 'blacklist virtio_blk' >"$tree/etc/modprobe.d/local.conf"; update
+                       disk_ext4 "$disk"; : >"$tree/etc/fstab"; cured "$disk" ;;
     blacklist-cmdline) from bookworm; kernel_option module_blacklist=virtio_blk ;;
     xz-modules)        from bookworm; compressed_modules ;;
     gzip-initramfs)    from bookworm; compressed gzip ;;
