@@ -352,6 +352,9 @@ add_configs (const struct vfs *v, const char *dir, struct config_vec *to,
   return 0;
 }
 
+/* Of all of them: distributions' have a few KiB. */
+#define MAX_TEXTS (16 * MiB)
+
 /* A link to /dev/null is there to mask others. */
 static int
 add_config (const struct vfs *v, const struct config_file *c, struct buf *to,
@@ -370,6 +373,9 @@ add_config (const struct vfs *v, const struct config_file *c, struct buf *to,
     err_clear (e);
     return 0;
   }
+  if (to->len + text.len > MAX_TEXTS)
+    return err_set (e, EFBIG, "more than %zu bytes of modprobe.d",
+                    (size_t) MAX_TEXTS);
   buf_puts (to, buf_str (&text));
   buf_puts (to, "\n");
   return 0;

@@ -9,6 +9,8 @@
 
 /* A menu of more is none that people made. */
 #define MAX_ENTRIES 1000
+/* Nor is a list of files of more bytes. */
+#define MAX_LIST (16 * 1024)
 
 DEFINE_VEC (entry_vec, struct boot_entry)
 
@@ -52,6 +54,8 @@ add_words (struct menu *m, char **field, const char *value)
 {
   char *whole;
 
+  if (*field && strlen (*field) > MAX_LIST)
+    return err_set (m->err, EFBIG, "a list of more than %d bytes", MAX_LIST);
   if (asprintf (&whole, "%s%s%s", *field ? *field : "", *field ? " " : "",
                 value) == -1)
     return no_memory (m);
@@ -230,27 +234,24 @@ grub_legacy_default (char *text, const char *saved, struct boot_entry *ret,
 static int
 syslinux_append (struct menu *m, char *value)
 {
+  CLEANUP_BUF struct buf options = { 0 };
   struct boot_entry *b = current (m);
   char *word, *save = NULL;
 
-  free (b->options);
-  b->options = NULL;
   if (!strcmp (value, "-"))
     return set (m, &b->options, ""); /* not the global one */
   for (word = strtok_r (value, " \t", &save); word;
        word = strtok_r (NULL, " \t", &save)) {
-    char **field = &b->options, *whole;
-    if (!strncmp (word, "initrd=", 7)) {
-      if (add_words (m, &b->initrd_path, word + 7))
-        return -1;
-      continue;
-    }
-    if (asprintf (&whole, "%s%s%s", *field ? *field : "", *field ? " " : "",
-                  word) == -1)
-      return no_memory (m);
-    free (*field);
-    *field = whole;
+    if (strncmp (word, "initrd=", 7) != 0)
+      buf_add_word (&options, word);
+    else if (add_words (m, &b->initrd_path, word + 7))
+      return -1;
   }
+  if (buf_check (&options, m->err) == -1)
+    return -1;
+  free (b->options);
+  b->options = options.data;
+  options = (struct buf){ 0 };
   return 0;
 }
 
