@@ -171,7 +171,7 @@ struct parser {
   struct grub_vars *vars;
   unsigned sourced; /* files that were read besides */
   unsigned nested;  /* of them, those around */
-  bool left;        /* it goes on with a file that is not read */
+  bool left;        /* what starts may be said where it is not read */
   bool bls;
   bool bls_maybe;    /* whether, and where, is not known */
   size_t bls_before; /* entries of the menu before those */
@@ -216,7 +216,7 @@ push_block (struct parser *p, int item)
   if (p->depth < MAX_DEPTH)
     p->blocks[p->depth++] = item;
   else
-    p->unclear = true;
+    p->left = true;
 }
 
 static char *
@@ -385,7 +385,24 @@ is_second_try (const struct parser *p, char **w, size_t n)
          !strcmp (w[3], "=") && !strcmp (w[4], "1") && !strcmp (w[5], "]");
 }
 
-/* if, elif, else, fi.  1: it was one of them. */
+static bool
+is_loop (const char *word)
+{
+  return !strcmp (word, "for") || !strcmp (word, "while") ||
+         !strcmp (word, "until");
+}
+
+/* What a loop repeats may be run or not. */
+static void
+push_branch (struct parser *p, struct branch b)
+{
+  if (p->n_branches == MAX_DEPTH)
+    p->left = true;
+  else
+    p->branches[p->n_branches++] = b;
+}
+
+/* if, elif, else, fi; and loops.  1: it was one of them. */
 static int
 branch_word (struct parser *p, char **w, size_t n)
 {
@@ -396,16 +413,18 @@ branch_word (struct parser *p, char **w, size_t n)
     enum truth t = second ? YES
                           : grub_condition (p->vars, w + 1, n - 1,
                                             current_item (p) >= 0);
-    if (p->n_branches == MAX_DEPTH)
-      p->unclear = true;
-    else
-      p->branches[p->n_branches++] =
-          (struct branch){ t, second ? NO : t, second };
+    push_branch (p, (struct branch){ t, second ? NO : t, second });
+    return 1;
+  }
+  if (is_loop (w[0])) {
+    if (w[0][0] == 'f' && n > 1)
+      grub_set (p->vars, w[1], NULL, p->depth ? MAYBE : now (p));
+    push_branch (p, (struct branch){ .now = MAYBE });
     return 1;
   }
   if (!b)
     return 0;
-  if (!strcmp (w[0], "fi"))
+  if (!strcmp (w[0], "fi") || !strcmp (w[0], "done"))
     p->n_branches--;
   else if (!strcmp (w[0], "elif") || !strcmp (w[0], "else")) {
     enum truth t = w[0][2] == 's' ? YES
@@ -450,8 +469,7 @@ assignment (struct parser *p, const char *word, bool is_set)
 static void
 other_command (struct parser *p, char **w, size_t n)
 {
-  static const char *const setters[] = { "read", "for", "increment",
-                                         "decrement" };
+  static const char *const setters[] = { "read", "increment", "decrement" };
   enum truth t = p->depth ? MAYBE : now (p);
 
   for (size_t i = 0; i < ARRAY_SIZE (setters); i++)
@@ -539,8 +557,9 @@ command (struct parser *p, char **w, size_t n)
 static int
 statement (struct parser *p, char **w, size_t n)
 {
-  /* `then` and `else` may have a command on their line. */
-  while (n && (!strcmp (w[0], "then") || !strcmp (w[0], "else"))) {
+  /* `then`, `else` and `do` may have a command on their line. */
+  while (n && (!strcmp (w[0], "then") || !strcmp (w[0], "else") ||
+               !strcmp (w[0], "do"))) {
     if (w[0][0] == 'e')
       branch_word (p, w, 1);
     w++;

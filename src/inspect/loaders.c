@@ -19,6 +19,7 @@ struct menu {
   struct entry_vec entries;
   struct boot_entry global; /* what stands before the first: defaults */
   char *chosen;             /* name or number of the default, or NULL */
+  char *after_waiting;      /* the label that starts then instead, or NULL */
   bool in_entry;
   bool hypervisor; /* `kernel` was Xen: Linux is the first `module` */
   struct err *err;
@@ -86,6 +87,7 @@ cleanup_menu (struct menu *m)
   free (m->entries.items);
   boot_entry_free (&m->global);
   free (m->chosen);
+  free (m->after_waiting);
 }
 #define MENU(name, error)                                                    \
   __attribute__ ((cleanup (cleanup_menu))) struct menu name = { .err = error }
@@ -267,6 +269,8 @@ syslinux_line (void *arg, char *line)
     return begin_entry (m, value);
   if (!strcasecmp (key, "default"))
     return set (m, &m->chosen, value);
+  if (!strcasecmp (key, "ontimeout"))
+    return set (m, &m->after_waiting, value);
   if (!strcasecmp (key, "menu") && !strcasecmp (value, "default") &&
       m->in_entry)
     return set (m, &m->chosen, current (m)->title);
@@ -287,6 +291,10 @@ syslinux_default (char *text, struct boot_entry *ret, struct err *e)
 
   if (each (&m, text, syslinux_line) == -1)
     return -1;
+  /* Whether it waits depends on more than is read here. */
+  if (m.after_waiting &&
+      (!m.chosen || strcasecmp (m.chosen, m.after_waiting)))
+    return 0;
   /* DEFAULT may name a label with options behind it; or a menu system
    * (vesamenu.c32), whose own default is the first label. */
   if (m.chosen)

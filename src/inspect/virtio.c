@@ -687,6 +687,19 @@ is_at_boot (const struct fact *f)
   return fact_is (f, "builtin") || fact_is (f, "initramfs");
 }
 
+/* An initramfs that is part of the kernel's image; distributions' have none.
+ */
+static bool
+has_own_initramfs (const struct sources *s)
+{
+  static const char key[] = "CONFIG_INITRAMFS_SOURCE=\"";
+  const char *at = s->config.state == READ
+                       ? strstr (buf_str (&s->config.text), key)
+                       : NULL;
+
+  return at && at[sizeof key - 1] != '"';
+}
+
 /* The weakest of the drivers decides: a no is certain, whatever is unknown
  * besides. */
 static int
@@ -706,6 +719,11 @@ judge (struct virtio *v, const struct sources *s, struct err *e)
       unknown_name = drivers[d].module.name;
     }
     if (fact_known (f) && !is_at_boot (f)) {
+      if (has_own_initramfs (s))
+        return fact_unknown (&v->has, e,
+                             "kernel %s has an initramfs in it"
+                             " (CONFIG_INITRAMFS_SOURCE), which is not read",
+                             s->version);
       if (fact_reason (&v->has, e,
                        "kernel %s: %s is neither built in nor %s%s%s",
                        s->version, drivers[d].module.name,

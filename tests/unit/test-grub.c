@@ -213,6 +213,12 @@ static const struct {
     "  linux /k\n fi\n}\n",
     NULL, NULL, NULL, NULL, false },
   { "an initrd on either", EITHER, NULL, "/k", "/i", NULL, false },
+  { "a default in a loop",
+    "for x in a b; do\n set default=2\ndone\n" MENU, NULL, NULL, NULL, NULL,
+    false },
+  { "a loop of something else",
+    "while [ $x != y ]; do echo; set x=y; done\nset default=2\n" MENU, NULL,
+    "/boot/vmlinuz-3", NULL, NULL, false },
   { "another block",
     "load_env\nif [ \"${env_block}\" ]; then\n"
     " set env_block=\"(${root})${env_block}\"\n"
