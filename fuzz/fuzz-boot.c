@@ -59,6 +59,7 @@ blacklist (const char *modprobe, const char *cmdline)
                                .cmdline = cmdline,
                                .version = "6.1",
                                .initramfs_tools = true,
+                               .mkinitfs = true,
                                .dracut = MAYBE_DRACUT };
   struct blacklist b;
   struct err e = { 0 };
