@@ -151,9 +151,9 @@ struct branch {
 
 /* Files that a configuration reads: of Fedora CoreOS four, one in one. */
 #define MAX_SOURCED 32
+#define MAX_NESTED  4
 /* Of menus: each is kept. */
-#define MAX_ITEMS  10000
-#define MAX_NESTED 4
+#define MAX_ITEMS 10000
 
 #define MAX_DEPTH     64
 #define BLOCK_OTHER   (-1) /* of a function */
@@ -726,8 +726,8 @@ give_entry (struct parser *p, int i, struct boot_entry *ret)
   return 1;
 }
 
-/* With blscfg: -1 with RET_BLS->there: the default is among its files, by
- * RET_BLS->key; else as find_default. */
+/* With blscfg: as find_default where RET_BLS->there is false; else the
+ * default is among its files, by RET_BLS->key. */
 static int
 find_with_bls (struct parser *p, struct grub_bls *ret_bls, bool clear)
 {
@@ -741,7 +741,9 @@ find_with_bls (struct parser *p, struct grub_bls *ret_bls, bool clear)
   *ret_bls = (struct grub_bls){ .there = true,
                                 .first = p->bls_before == 0,
                                 .last = others == p->bls_before };
-  if (!clear || p->bls_maybe)
+  if (p->left || p->bls_maybe || strchr (p->chosen, '>'))
+    ret_bls->there = false; /* not even if there is only one */
+  if (!clear || !ret_bls->there)
     return NOT_CLEAR;
   if (numeric ? number < p->bls_before
               : find_in_menu (p, BLOCK_OTHER, p->chosen) != NOT_FOUND) {

@@ -209,7 +209,7 @@ grub_load_env (struct grub_vars *v, char **words, size_t n, enum truth when)
   r = read_env (v, w.file, &text);
   if (r == 2)
     forget_all (v);
-  /* The condition is whether the block is there, and it is. */
+  /* Without -f the condition is whether the block is there, and it is. */
   for (line = r == 1 && text.len ? strtok_r (text.data, "\n", &save) : NULL;
        line; line = strtok_r (NULL, "\n", &save)) {
     char *value = strchr (line, '=');
@@ -218,7 +218,7 @@ grub_load_env (struct grub_vars *v, char **words, size_t n, enum truth when)
     *value++ = '\0';
     unescape (value);
     if (is_wanted (&w, line))
-      grub_set (v, line, value, YES);
+      grub_set (v, line, value, w.file ? when : YES);
   }
 }
 

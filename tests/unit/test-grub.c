@@ -229,6 +229,10 @@ static const struct {
   { "another block that is not read",
     "load_env\nload_env -f (hd1)/x\nset default=\"${saved_entry}\"\n" MENU,
     ENV "saved_entry=0\n", NULL, NULL, NULL, false },
+  { "another block, perhaps",
+    "load_env\nif [ $grub_platform = efi ]; then\n"
+    " load_env -f \"${env_block}\"\nfi\nset default=\"${saved_entry}\"\n" MENU,
+    ENV "saved_entry=0\nenv_block=512+1\n", NULL, NULL, NULL, false },
   { "no other block",
     "load_env\nif [ \"${env_block}\" ]; then\n"
     " load_env -f \"${env_block}\"\nfi\n"
@@ -281,6 +285,10 @@ static const struct {
   { "blscfg before another", "blscfg\n" MENU, NULL, NULL, NULL, NULL, true },
   { "blscfg behind another", MENU "blscfg\n", NULL, "/boot/vmlinuz-2", NULL,
     NULL, false },
+  { "blscfg, and the menu of another file", "configfile /x\nblscfg\n", NULL,
+    NULL, NULL, NULL, false },
+  { "blscfg, perhaps", "if [ $grub_platform = efi ]; then blscfg; fi\n", NULL,
+    NULL, NULL, NULL, false },
   { "insmod blscfg alone", "insmod blscfg\n" MENU, NULL, "/boot/vmlinuz-2",
     NULL, NULL, false },
 };
