@@ -141,6 +141,19 @@ use_options (struct boot *b, const struct boot_entry *entry,
                    entry->options ? entry->options : "");
 }
 
+/* Another system, a program of the firmware, or a hypervisor. */
+static int
+no_kernel (struct boot *b, const struct boot_entry *entry, const char *config,
+           struct err *e)
+{
+  if (fact_unknown (&b->default_kernel, e,
+                    "%s: the default entry '%s' starts no Linux kernel by"
+                    " itself",
+                    config, entry->title ? entry->title : entry->id) == -1)
+    return -1;
+  return fact_unknown (&b->cmdline, e, "%s", b->default_kernel.reason);
+}
+
 /* Uses ENTRY.  Returns 1 when it settled the default kernel. */
 int
 boot_use_entry (struct boot *b, const struct vfs *v, const char *base,
@@ -154,7 +167,7 @@ boot_use_entry (struct boot *b, const struct vfs *v, const char *base,
                  entry->title ? entry->title : entry->id,
                  entry->linux_path ? entry->linux_path : "no kernel");
   if (!entry->linux_path)
-    return 0;
+    return no_kernel (b, entry, config, e) == -1 ? -1 : 1;
   if (use_options (b, entry, config, e) == -1 ||
       guest_path (v, base, entry->linux_path, &image, e) == -1 ||
       (image && kernel_of_image (b, v, image, &k, e) == -1))
@@ -272,7 +285,7 @@ use_grub_cfg (struct boot *b, const struct vfs *v, const char *cfg_path,
 
   if (r == 0 && bls.there)
     r = bls_read_grub (b, v, "/boot/loader/entries", &bls, vars, e);
-  else if (r == 1)
+  else if (r == 1 || (r == 0 && entry.title))
     r = boot_use_entry (b, v, NULL, &entry, cfg_path, e);
   boot_entry_free (&entry);
   free (bls.key);

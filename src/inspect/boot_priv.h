@@ -33,8 +33,7 @@ int boot_loader_read (struct boot *b, const struct vfs *v,
 int boot_no_answer (struct boot *b, struct err *e) must_check;
 
 /* Uses ENTRY, which CONFIG names as default, and whose paths may be relative
- * to BASE (or NULL).  1: settled; 0: it has no kernel; -1: could not
- * look. */
+ * to BASE (or NULL).  1: settled; -1: could not look. */
 int boot_use_entry (struct boot *b, const struct vfs *v, const char *base,
                     const struct boot_entry *entry, const char *config,
                     struct err *e) must_check;

@@ -718,6 +718,8 @@ give_entry (struct parser *p, int i, struct boot_entry *ret)
 {
   struct item *item = i >= 0 ? &p->items.items[i] : NULL;
 
+  if (item && !item->entry.linux_path && !item->unclear)
+    ret->title = steal_ptr (&item->entry.title);
   if (!item || !item->entry.linux_path || !is_clear (item))
     return 0;
   *ret = item->entry;

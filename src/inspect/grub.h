@@ -42,8 +42,9 @@ struct grub_bls {
  * VARS, whose env and files are set, has the variables afterwards, also if
  * this fails; the caller frees them.  RET_BLS->there: the default is among the
  * files of blscfg, or may be.
- * Returns 1: *RET is filled; 0: there is none, or the text does not tell;
- * -1: out of memory, or a failure of files->read. */
+ * Returns 1: *RET is filled; 0: there is none, or the text does not tell, or,
+ * if RET->title is set, it starts no Linux by itself; -1: out of memory, or a
+ * failure of files->read. */
 int grub_default (char *text, struct grub_vars *vars, struct boot_entry *ret,
                   struct grub_bls *ret_bls, struct err *e) must_check;
 

@@ -138,6 +138,13 @@ guest bls-not-told os/default_kernel=unknown has_virtio=unknown << 'END'
 two_kernels; bls_entries; printf "set default=\$grub_platform\nblscfg\n" > "$r/boot/grub2/grub.cfg"
 END
 
+# One kernel, and another system is the default.
+guest grub-other-system os/default_kernel=unknown has_virtio=unknown os/cmdline=unknown << 'END'
+sed -i 's/=m/=y/' "$r/boot/config-$v"; rm "$m/modules.builtin"
+printf 'set default=1\nmenuentry a {\n linux /boot/vmlinuz-%s\n initrd /boot/initrd.img-%s\n}\nmenuentry Windows {\n chainloader +1\n}\n' \
+  "$v" "$v" > "$r/boot/grub/grub.cfg"
+END
+
 # GRUB on Btrfs writes to sectors that the filesystem leaves free; ext has one,
 # too.
 suse_cfg ()

@@ -326,6 +326,8 @@ check_case (size_t i)
   CHECK_OK (r = grub_default (text, &vars, &b, &bls, &e));
   CHECK (bls.there == cases[i].bls);
   CHECK (r == (cases[i].kernel != NULL));
+  if (r == 0)
+    CHECK (!b.title == (strcmp (cases[i].name, "no kernel") != 0));
   if (cases[i].kernel)
     CHECK_STR (b.linux_path, cases[i].kernel);
   if (cases[i].initrd)
