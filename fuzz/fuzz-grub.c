@@ -38,13 +38,14 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   struct err e = { 0 };
   const struct grub_files files = { read_file, env };
   struct grub_vars vars = { .env = env, .files = &files };
-  bool is_bls = false;
+  struct grub_bls in_files;
 
   if (!text || !bls)
     return 0;
-  if (grub_default (text, &vars, &b, &is_bls, &e) == 1 && !b.linux_path)
+  if (grub_default (text, &vars, &b, &in_files, &e) == 1 && !b.linux_path)
     abort ();
   boot_entry_free (&b);
+  free (in_files.key);
   if (bls_entry (bls, "id", &vars, &b, &e) == 0)
     boot_entry_free (&b);
   grub_vars_free (&vars);

@@ -120,8 +120,20 @@ kernel_words (const struct blacklist_place *p,
     found_word (b, "module_blacklist", m->name, !is_older (p->version, 4, 8));
 }
 
+/* Has the last list behind PREFIX two items at the most? */
+static bool
+has_few (const char *cmdline, const char *prefix)
+{
+  const char *word = cmdline_word (cmdline, prefix);
+  size_t len = word ? strcspn (word, " \t") : 0;
+  const char *comma = word ? memchr (word, ',', len) : NULL;
+
+  return !comma ||
+         !memchr (comma + 1, ',', len - (size_t) (comma + 1 - word));
+}
+
 /* What is turned into "blacklist" lines: by kmod (its first version came
- * beside Linux 3.2), initramfs-tools, and dracut. */
+ * beside Linux 3.2), initramfs-tools, mkinitfs, and dracut. */
 static void
 blacklist_words (const struct blacklist_place *p, const char *module,
                  struct blacklist *b)
@@ -136,6 +148,9 @@ blacklist_words (const struct blacklist_place *p, const char *module,
   if (p->initramfs_tools &&
       lists (p->cmdline, "blacklist", module, ANY_DASH, false))
     found_word (b, "blacklist", module, true);
+  /* Old ones took what stands behind a second comma for one word. */
+  if (p->mkinitfs && lists (p->cmdline, "blacklist", module, ANY_DASH, true))
+    found_word (b, "blacklist", module, has_few (p->cmdline, "blacklist="));
   if (lists (p->cmdline, "modprobe.blacklist", module, AS_WRITTEN, false))
     found_word (b, "modprobe.blacklist", module,
                 !is_older (p->version, 3, 2));
@@ -297,6 +312,10 @@ blacklist_find (const struct blacklist_place *p,
       found_line (&rules, rules.alias, rules.alias_known);
     if (m->modaliases)
       blacklist_words (p, m->name, b);
+    /* By its name: that asks for no blacklist, but for install. */
+    if (p->mkinitfs && b->found[0] &&
+        lists (p->cmdline, "modules", m->name, ANY_DASH, true))
+      b->not_known = true;
   }
   kernel_words (p, m, b);
   return 0;
@@ -352,6 +371,9 @@ add_configs (const struct vfs *v, const char *dir, struct config_vec *to,
   return 0;
 }
 
+/* Of all of them: distributions' have a few KiB. */
+#define MAX_TEXTS (16 * MiB)
+
 /* A link to /dev/null is there to mask others. */
 static int
 add_config (const struct vfs *v, const struct config_file *c, struct buf *to,
@@ -370,6 +392,9 @@ add_config (const struct vfs *v, const struct config_file *c, struct buf *to,
     err_clear (e);
     return 0;
   }
+  if (to->len + text.len > MAX_TEXTS)
+    return err_set (e, EFBIG, "more than %zu bytes of modprobe.d",
+                    (size_t) MAX_TEXTS);
   buf_puts (to, buf_str (&text));
   buf_puts (to, "\n");
   return 0;

@@ -16,6 +16,8 @@
 
 /* Texts in a unified kernel image. */
 #define SECTION_MAX ((size_t) 64 << 10)
+/* Of type 1: real ones have less than 1 KiB. */
+#define ENTRY_MAX SECTION_MAX
 
 DEFINE_VEC (entry_vec, struct boot_entry)
 
@@ -55,6 +57,8 @@ read_entry (const struct vfs *v, const char *dir, const char *name,
   r = guest_text (v, path, &text, e);
   if (r != 1 || !text.data)
     return MIN (r, 0);
+  if (text.len > ENTRY_MAX)
+    return err_set (e, EFBIG, "%s: more than %zu bytes", path, ENTRY_MAX);
   id = strndup (name, strlen (name) - strlen (".conf"));
   if (!id)
     return err_set (e, ENOMEM, "out of memory");
@@ -235,28 +239,35 @@ systemd_order (const void *p, const void *q)
 
 /* --- GRUB ------------------------------------------------------------ */
 
-/* KEY is an id, a title or a number; what is not there is the first. */
+/* Where the key names none, the first of the whole menu starts, and a number
+ * counts on behind them.  NULL: it is none of these. */
 static const struct boot_entry *
-find_key (const struct entry_vec *v, const char *key)
+find_key (const struct entry_vec *v, const struct grub_bls *bls)
 {
+  const char *key = bls->key;
   unsigned long i;
   char *end;
 
-  for (size_t k = 0; key && k < v->len; k++)
+  if (!key)
+    return v->len == 1 && bls->first && bls->last ? v->items : NULL;
+  for (size_t k = 0; k < v->len; k++)
     if (!strcmp (v->items[k].id, key) ||
         (v->items[k].title && !strcmp (v->items[k].title, key)))
       return &v->items[k];
-  if (key && isdigit ((unsigned char) *key)) {
+  if (isdigit ((unsigned char) *key)) {
     i = strtoul (key, &end, 10);
     if (!*end && i < v->len)
       return &v->items[i];
+    if (!*end && !bls->last)
+      return NULL;
   }
-  return v->items;
+  return bls->first ? v->items : NULL;
 }
 
 int
 bls_read_grub (struct boot *b, const struct vfs *v, const char *dir,
-               const char *key, struct grub_vars *vars, struct err *e)
+               const struct grub_bls *bls, struct grub_vars *vars,
+               struct err *e)
 {
   CLEANUP_ENTRIES struct entry_vec entries = { 0 };
   const struct boot_entry *entry;
@@ -267,7 +278,9 @@ bls_read_grub (struct boot *b, const struct vfs *v, const char *dir,
   if (entries.len == 0)
     return 0;
   qsort (entries.items, entries.len, sizeof *entries.items, grub_order);
-  entry = find_key (&entries, key);
+  entry = find_key (&entries, bls);
+  if (!entry)
+    return 0;
   snprintf (config, sizeof config, "%s/%s.conf", dir, entry->id);
   return boot_use_entry (b, v, NULL, entry, config, e);
 }

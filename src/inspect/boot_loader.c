@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/bytes.h"
 #include "inspect/boot_priv.h"
 #include "inspect/loaders.h"
 
@@ -96,7 +97,8 @@ resolve_initrds (struct boot *b, const struct vfs *v, const char *base,
     buf_printf (&paths, "%s%s", paths.len ? " " : "", path);
   }
   fact_evidence (&b->default_kernel, "%s: initrd %s%s", config, initrds,
-                 entry->second_try ? " (when the start without it failed)" : "");
+                 entry->second_try ? " (when the start without it failed)"
+                                   : "");
   if (buf_check (&paths, e) == -1)
     return -1;
   b->initramfs = paths.data;
@@ -139,6 +141,19 @@ use_options (struct boot *b, const struct boot_entry *entry,
                    entry->options ? entry->options : "");
 }
 
+/* Another system, a program of the firmware, or a hypervisor. */
+static int
+no_kernel (struct boot *b, const struct boot_entry *entry, const char *config,
+           struct err *e)
+{
+  if (fact_unknown (&b->default_kernel, e,
+                    "%s: the default entry '%s' starts no Linux kernel by"
+                    " itself",
+                    config, entry->title ? entry->title : entry->id) == -1)
+    return -1;
+  return fact_unknown (&b->cmdline, e, "%s", b->default_kernel.reason);
+}
+
 /* Uses ENTRY.  Returns 1 when it settled the default kernel. */
 int
 boot_use_entry (struct boot *b, const struct vfs *v, const char *base,
@@ -152,7 +167,7 @@ boot_use_entry (struct boot *b, const struct vfs *v, const char *base,
                  entry->title ? entry->title : entry->id,
                  entry->linux_path ? entry->linux_path : "no kernel");
   if (!entry->linux_path)
-    return 0;
+    return no_kernel (b, entry, config, e) == -1 ? -1 : 1;
   if (use_options (b, entry, config, e) == -1 ||
       guest_path (v, base, entry->linux_path, &image, e) == -1 ||
       (image && kernel_of_image (b, v, image, &k, e) == -1))
@@ -205,16 +220,55 @@ read_candidate (const struct vfs *v, const char *prefix, const char *path,
   return 2;
 }
 
+#define SECTOR      512
+#define MAX_SECTORS 128
+
+/* "512+1": the first sector of the device below the configuration, and how
+ * many; an environment block. */
+static int
+read_sectors (const struct config_files *c, const char *list, struct buf *ret,
+              struct err *e)
+{
+  static const char signature[] = "# GRUB Environment Block\n";
+  unsigned long long first, n;
+  struct vfs_node node;
+  struct fs *fs = NULL;
+  char *to;
+  int end = 0;
+
+  if (sscanf (list, "%20llu+%3llu%n", &first, &n, &end) != 2 || list[end] ||
+      n == 0 || n > MAX_SECTORS)
+    return 2;
+  if (vfs_walk (c->v, c->dir, 0, &node, e) == 0)
+    fs = vfs_fs (c->v, node);
+  if (fs && range_within (first, n, fs->block->size / SECTOR)) {
+    to = buf_reserve (ret, n * SECTOR);
+    if (!to)
+      return buf_check (ret, e);
+    if (block_pread (fs->block, to, n * SECTOR, first * SECTOR, e) == 0) {
+      ret->len += strnlen (to, n * SECTOR);
+      buf_puts (ret, "");
+      return !strncmp (buf_str (ret), signature, strlen (signature));
+    }
+  }
+  if (err_is_transient (e))
+    return -1;
+  err_clear (e);
+  return 2;
+}
+
 /* "/x" is on the filesystem of /boot, or on root's. */
 static int
 read_config_file (void *arg, const char *path, struct buf *ret, struct err *e)
 {
-  static const char beside[] = "(config)/";
+  static const char beside[] = "(config)";
   const struct config_files *c = arg;
   int r;
 
   if (!strncmp (path, beside, strlen (beside)))
-    return read_candidate (c->v, c->dir, path + strlen (beside) - 1, ret, e);
+    return path[strlen (beside)] == '/'
+               ? read_candidate (c->v, c->dir, path + strlen (beside), ret, e)
+               : read_sectors (c, path + strlen (beside), ret, e);
   if (*path != '/')
     return 2;
   r = read_candidate (c->v, "/boot", path, ret, e);
@@ -226,14 +280,15 @@ use_grub_cfg (struct boot *b, const struct vfs *v, const char *cfg_path,
               char *text, struct grub_vars *vars, struct err *e)
 {
   struct boot_entry entry = { 0 };
-  bool bls = false;
+  struct grub_bls bls;
   int r = grub_default (text, vars, &entry, &bls, e);
 
-  if (bls && r >= 0)
-    r = bls_read_grub (b, v, "/boot/loader/entries", entry.id, vars, e);
-  else if (r == 1)
+  if (r == 0 && bls.there)
+    r = bls_read_grub (b, v, "/boot/loader/entries", &bls, vars, e);
+  else if (r == 1 || (r == 0 && entry.title))
     r = boot_use_entry (b, v, NULL, &entry, cfg_path, e);
   boot_entry_free (&entry);
+  free (bls.key);
   return r;
 }
 
@@ -345,7 +400,8 @@ static const struct loader {
 /* --- what SYSLINUX includes ------------------------------------------- */
 
 /* Files that one configuration includes, and those in them, at the most. */
-#define MAX_INCLUDED 32
+#define MAX_INCLUDED      32
+#define MAX_WITH_INCLUDED (4 * 1024 * 1024)
 
 struct included {
   const struct vfs *v;
@@ -396,6 +452,9 @@ add_file (struct included *in, const char *name, struct err *e)
   r = path ? guest_text (in->v, path, &text, e) : 0;
   if (r == -1)
     return err_in (e, "%s", name);
+  if (in->text.len > MAX_WITH_INCLUDED)
+    return err_set (e, EFBIG, "more than %d bytes with what is included",
+                    MAX_WITH_INCLUDED);
   return text.data ? add_with_included (in, text.data, e) : 0;
 }
 
@@ -464,9 +523,12 @@ from_loader (struct boot *b, const struct vfs *v, const struct loader *l,
 static int
 from_bare_entries (struct boot *b, const struct vfs *v, struct err *e)
 {
+  char first[] = "0";
+
   if (!fact_known (&b->bootloader) || strcmp (b->bootloader.value, "zipl"))
     return 0;
-  return bls_read_grub (b, v, "/boot/loader/entries", NULL, NULL, e);
+  return bls_read_grub (b, v, "/boot/loader/entries",
+                        &(struct grub_bls){ .key = first }, NULL, e);
 }
 
 static int

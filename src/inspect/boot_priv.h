@@ -33,8 +33,7 @@ int boot_loader_read (struct boot *b, const struct vfs *v,
 int boot_no_answer (struct boot *b, struct err *e) must_check;
 
 /* Uses ENTRY, which CONFIG names as default, and whose paths may be relative
- * to BASE (or NULL).  1: settled; 0: it has no kernel; -1: could not
- * look. */
+ * to BASE (or NULL).  1: settled; -1: could not look. */
 int boot_use_entry (struct boot *b, const struct vfs *v, const char *base,
                     const struct boot_entry *entry, const char *config,
                     struct err *e) must_check;
@@ -47,11 +46,10 @@ int boot_esp_firmware (struct image *img, struct boot *b,
                        struct err *e) must_check;
 
 /* The Boot Loader Specification's entries in the directory DIR, as GRUB's
- * blscfg orders them: the default is KEY (an id, a title or a number; NULL:
- * the first).  VARS are GRUB's variables, or NULL.  Returns as
- * boot_use_entry. */
+ * blscfg orders them: the default is the one that BLS names.  VARS are GRUB's
+ * variables, or NULL.  Returns as boot_use_entry; 0: it cannot be told. */
 int bls_read_grub (struct boot *b, const struct vfs *v, const char *dir,
-                   const char *key, struct grub_vars *vars,
+                   const struct grub_bls *bls, struct grub_vars *vars,
                    struct err *e) must_check;
 
 /* systemd-boot's, if its loader.conf or its entries are on what is mounted on

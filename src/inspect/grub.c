@@ -104,6 +104,8 @@ next_statement (struct lexer *s, struct word_vec *w, bool *ret)
       s->from += strcspn (s->from, "\n");
       continue;
     }
+    if (w->len && *s->from == '}' && ends_word (s->from[1]))
+      break; /* a block ends behind a command, too */
     if (ends_word (*s->from)) {
       end = *s->from++;
       if (w->len && (end == '\n' || end == ';'))
@@ -134,18 +136,24 @@ struct item {
   bool submenu;
   bool maybe;   /* it may be there or not */
   bool unclear; /* what it starts depends on conditions */
+  struct {
+    unsigned maybe; /* lines that are there on a condition */
+    bool sure;      /* and one without */
+  } kernels, initrds;
 };
 DEFINE_VEC (item_vec, struct item)
 
 struct branch {
   enum truth now;   /* is this branch taken? */
   enum truth taken; /* was one before it? */
-  bool second; /* it is for a second try, of the same kernel */
+  bool second;      /* it is for a second try, of the same kernel */
 };
 
 /* Files that a configuration reads: of Fedora CoreOS four, one in one. */
 #define MAX_SOURCED 32
 #define MAX_NESTED  4
+/* Of menus: each is kept. */
+#define MAX_ITEMS 10000
 
 #define MAX_DEPTH     64
 #define BLOCK_OTHER   (-1) /* of a function */
@@ -163,7 +171,10 @@ struct parser {
   struct grub_vars *vars;
   unsigned sourced; /* files that were read besides */
   unsigned nested;  /* of them, those around */
+  bool left;        /* what starts may be said where it is not read */
   bool bls;
+  bool bls_maybe;    /* whether, and where, is not known */
+  size_t bls_before; /* entries of the menu before those */
   struct err *err;
 };
 
@@ -205,7 +216,7 @@ push_block (struct parser *p, int item)
   if (p->depth < MAX_DEPTH)
     p->blocks[p->depth++] = item;
   else
-    p->unclear = true;
+    p->left = true;
 }
 
 static char *
@@ -219,6 +230,28 @@ plain_text (const char *word)
   return copy;
 }
 
+/* `menuentry [OPTION]... TITLE [OPTION|ARGUMENT]...` */
+static int
+read_heading (struct item *item, char **w, size_t n)
+{
+  const char *title = NULL, *id = NULL;
+
+  for (size_t i = 1; i < n; i++) {
+    if (!strncmp (w[i], "--id=", 5))
+      id = w[i] + 5;
+    else if (!strcmp (w[i], "$menuentry_id_option") || !strcmp (w[i], "--id"))
+      id = ++i < n ? w[i] : id;
+    else if (!strcmp (w[i], "--class") || !strcmp (w[i], "--users") ||
+             !strcmp (w[i], "--hotkey") || !strcmp (w[i], "--source"))
+      i++;
+    else if (strncmp (w[i], "--", 2) != 0 && !title)
+      title = w[i];
+  }
+  item->entry.title = plain_text (title ? title : "");
+  item->entry.id = id ? plain_text (id) : NULL;
+  return item->entry.title && (item->entry.id || !id) ? 0 : -1;
+}
+
 static int
 open_item (struct parser *p, char **w, size_t n)
 {
@@ -229,12 +262,10 @@ open_item (struct parser *p, char **w, size_t n)
                        .submenu = !strcmp (w[0], "submenu") };
 
   p->pending = BLOCK_SKIPPED;
-  if (now (p) != NO && parent != BLOCK_SKIPPED) {
-    item.entry.title = plain_text (n > 1 ? w[1] : "");
-    for (size_t i = 2; i + 1 < n && !item.entry.id; i++)
-      if (!strcmp (w[i], "$menuentry_id_option") || !strcmp (w[i], "--id"))
-        item.entry.id = plain_text (w[i + 1]);
-    if (!item.entry.title || item_vec_push (&p->items, item) == -1) {
+  p->left = p->left || p->items.len == MAX_ITEMS;
+  if (now (p) != NO && parent != BLOCK_SKIPPED && !p->left) {
+    if (read_heading (&item, w, n - braced) == -1 ||
+        item_vec_push (&p->items, item) == -1) {
       boot_entry_free (&item.entry);
       return out_of_memory (p);
     }
@@ -325,10 +356,14 @@ entry_line (struct parser *p, char **w, size_t n)
     item->entry.second_try = true;
   }
   if (initrd) {
+    item->initrds.maybe += now (p) == MAYBE;
+    item->initrds.sure |= now (p) == YES;
     replace_field (&item->entry.initrd_path, steal_ptr (&rest),
                    &item->unclear);
     return 0;
   }
+  item->kernels.maybe += now (p) == MAYBE;
+  item->kernels.sure |= now (p) == YES;
   replace_field (&item->entry.linux_path, steal_ptr (&path), &item->unclear);
   replace_field (&item->entry.options, steal_ptr (&rest),
                  &item->entry.conditional);
@@ -339,7 +374,8 @@ entry_line (struct parser *p, char **w, size_t n)
  * first, with `panic=-1`, and with it when that failed, which the environment
  * block remembers:
  *
- *   if [ "${initrdfail}" = 1 ]; then linux ...; initrd ...; else linux ...; fi
+ *   if [ "${initrdfail}" = 1 ]; then linux ...; initrd ...; else linux ...;
+ * fi
  */
 static bool
 is_second_try (const struct parser *p, char **w, size_t n)
@@ -349,7 +385,24 @@ is_second_try (const struct parser *p, char **w, size_t n)
          !strcmp (w[3], "=") && !strcmp (w[4], "1") && !strcmp (w[5], "]");
 }
 
-/* if, elif, else, fi.  1: it was one of them. */
+static bool
+is_loop (const char *word)
+{
+  return !strcmp (word, "for") || !strcmp (word, "while") ||
+         !strcmp (word, "until");
+}
+
+/* What a loop repeats may be run or not. */
+static void
+push_branch (struct parser *p, struct branch b)
+{
+  if (p->n_branches == MAX_DEPTH)
+    p->left = true;
+  else
+    p->branches[p->n_branches++] = b;
+}
+
+/* if, elif, else, fi; and loops.  1: it was one of them. */
 static int
 branch_word (struct parser *p, char **w, size_t n)
 {
@@ -357,19 +410,21 @@ branch_word (struct parser *p, char **w, size_t n)
 
   if (!strcmp (w[0], "if")) {
     bool second = is_second_try (p, w, n);
-    enum truth t =
-        second ? YES
-               : grub_condition (p->vars, w + 1, n - 1, current_item (p) >= 0);
-    if (p->n_branches == MAX_DEPTH)
-      p->unclear = true;
-    else
-      p->branches[p->n_branches++] =
-          (struct branch){ t, second ? NO : t, second };
+    enum truth t = second ? YES
+                          : grub_condition (p->vars, w + 1, n - 1,
+                                            current_item (p) >= 0);
+    push_branch (p, (struct branch){ t, second ? NO : t, second });
+    return 1;
+  }
+  if (is_loop (w[0])) {
+    if (w[0][0] == 'f' && n > 1)
+      grub_set (p->vars, w[1], NULL, p->depth ? MAYBE : now (p));
+    push_branch (p, (struct branch){ .now = MAYBE });
     return 1;
   }
   if (!b)
     return 0;
-  if (!strcmp (w[0], "fi"))
+  if (!strcmp (w[0], "fi") || !strcmp (w[0], "done"))
     p->n_branches--;
   else if (!strcmp (w[0], "elif") || !strcmp (w[0], "else")) {
     enum truth t = w[0][2] == 's' ? YES
@@ -414,8 +469,7 @@ assignment (struct parser *p, const char *word, bool is_set)
 static void
 other_command (struct parser *p, char **w, size_t n)
 {
-  static const char *const setters[] = { "read", "for", "increment",
-                                         "decrement" };
+  static const char *const setters[] = { "read", "increment", "decrement" };
   enum truth t = p->depth ? MAYBE : now (p);
 
   for (size_t i = 0; i < ARRAY_SIZE (setters); i++)
@@ -450,7 +504,7 @@ source (struct parser *p, const char *word)
       grub_expand (p->vars, word, false, &path))
     r = f->read (f->arg, path, &text, p->err);
   if (r == 2)
-    p->vars->lost = true;
+    p->vars->lost = p->left = true;
   if (r != 1 || !text.len)
     return MIN (r, 0);
   p->sourced++;
@@ -460,6 +514,20 @@ source (struct parser *p, const char *word)
   p->depth = depth;
   p->n_branches = branches;
   return r;
+}
+
+/* The entries of files that stand here. */
+static void
+blscfg (struct parser *p)
+{
+  p->bls_maybe = p->bls_maybe || now (p) == MAYBE || p->depth;
+  if (p->bls)
+    return;
+  p->bls = true;
+  for (size_t i = 0; i < p->items.len; i++) {
+    p->bls_before += p->items.items[i].parent == BLOCK_OTHER;
+    p->bls_maybe = p->bls_maybe || p->items.items[i].maybe;
+  }
 }
 
 static int
@@ -472,9 +540,12 @@ command (struct parser *p, char **w, size_t n)
       !strcmp (w[0], "linuxefi") || !strncmp (w[0], "initrd", 6))
     return entry_line (p, w, n);
   if (!strcmp (w[0], "blscfg") && now (p) != NO && !in_function (p))
-    p->bls = true;
+    blscfg (p);
+  /* The menu of another file comes first. */
+  if (!strcmp (w[0], "configfile") && now (p) != NO && !p->depth)
+    p->left = true;
   if (!strcmp (w[0], "load_env") && !p->depth)
-    grub_load_env (p->vars, now (p));
+    grub_load_env (p->vars, w + 1, n - 1, now (p));
   if ((!strcmp (w[0], "source") || !strcmp (w[0], ".")) && n == 2)
     return source (p, w[1]);
   r = set && n < 2 ? 1 : assignment (p, w[set], set);
@@ -486,8 +557,9 @@ command (struct parser *p, char **w, size_t n)
 static int
 statement (struct parser *p, char **w, size_t n)
 {
-  /* `then` and `else` may have a command on their line. */
-  while (n && (!strcmp (w[0], "then") || !strcmp (w[0], "else"))) {
+  /* `then`, `else` and `do` may have a command on their line. */
+  while (n && (!strcmp (w[0], "then") || !strcmp (w[0], "else") ||
+               !strcmp (w[0], "do"))) {
     if (w[0][0] == 'e')
       branch_word (p, w, 1);
     w++;
@@ -631,12 +703,72 @@ grub_expand_entry (struct grub_vars *v, struct boot_entry *b)
   expand_field (v, &b->options, true);
 }
 
+/* One line on a condition is not made up for by another's. */
+static bool
+is_clear (const struct item *item)
+{
+  return !item->unclear && (item->kernels.sure || item->kernels.maybe > 1) &&
+         (item->initrds.sure || item->initrds.maybe != 1 ||
+          item->entry.second_try);
+}
+
+/* Gives entry I of P away, if it is known what it starts. */
+static int
+give_entry (struct parser *p, int i, struct boot_entry *ret)
+{
+  struct item *item = i >= 0 ? &p->items.items[i] : NULL;
+
+  if (item && !item->entry.linux_path && !item->unclear)
+    ret->title = steal_ptr (&item->entry.title);
+  if (!item || !item->entry.linux_path || !is_clear (item))
+    return 0;
+  *ret = item->entry;
+  item->entry = (struct boot_entry){ 0 };
+  grub_expand_entry (p->vars, ret);
+  return 1;
+}
+
+/* With blscfg: as find_default where RET_BLS->there is false; else the
+ * default is among its files, by RET_BLS->key. */
+static int
+find_with_bls (struct parser *p, struct grub_bls *ret_bls, bool clear)
+{
+  size_t others = 0;
+  char *end;
+  unsigned long number = strtoul (p->chosen, &end, 10);
+  bool numeric = isdigit ((unsigned char) *p->chosen) && !*end;
+
+  for (size_t i = 0; i < p->items.len; i++)
+    others += p->items.items[i].parent == BLOCK_OTHER;
+  *ret_bls = (struct grub_bls){ .there = true,
+                                .first = p->bls_before == 0,
+                                .last = others == p->bls_before };
+  if (p->left || p->bls_maybe || strchr (p->chosen, '>'))
+    ret_bls->there = false; /* not even if there is only one */
+  if (!clear || !ret_bls->there)
+    return NOT_CLEAR;
+  if (numeric ? number < p->bls_before
+              : find_in_menu (p, BLOCK_OTHER, p->chosen) != NOT_FOUND) {
+    ret_bls->there = false;
+    return find_default (p, p->chosen);
+  }
+  if (numeric &&
+      asprintf (&ret_bls->key, "%lu", number - p->bls_before) == -1)
+    ret_bls->key = NULL;
+  else if (!numeric)
+    ret_bls->key = steal_ptr (&p->chosen);
+  return NOT_FOUND;
+}
+
 int
 grub_default (char *text, struct grub_vars *vars, struct boot_entry *ret,
-              bool *ret_bls, struct err *e)
+              struct grub_bls *ret_bls, struct err *e)
 {
   struct parser p = { .vars = vars, .err = e, .pending = BLOCK_OTHER };
-  int r, found;
+  bool clear;
+  int r;
+
+  *ret_bls = (struct grub_bls){ 0 };
 
   grub_set (vars, "prefix", "(config)", YES);
   grub_set (vars, "config_directory", "(config)", YES);
@@ -647,20 +779,11 @@ grub_default (char *text, struct grub_vars *vars, struct boot_entry *ret,
   }
   if (r == 0 && !p.chosen && !(p.chosen = strdup ("0")))
     r = out_of_memory (&p);
-  if (r == 0) {
-    found = find_default (&p, p.chosen);
-    *ret_bls = p.bls;
-    if (!p.unclear && !vars->late && found >= 0 &&
-        !p.items.items[found].unclear &&
-        p.items.items[found].entry.linux_path) {
-      *ret = p.items.items[found].entry;
-      p.items.items[found].entry = (struct boot_entry){ 0 };
-      grub_expand_entry (vars, ret);
-      r = 1;
-    }
-    if (p.bls && r == 0 && !p.unclear)
-      ret->id = steal_ptr (&p.chosen);
-  }
+  clear = !p.unclear && !p.left && !vars->late;
+  if (r == 0 && p.bls)
+    r = give_entry (&p, find_with_bls (&p, ret_bls, clear), ret);
+  else if (r == 0 && clear)
+    r = give_entry (&p, find_default (&p, p.chosen), ret);
   for (size_t i = 0; i < p.items.len; i++)
     boot_entry_free (&p.items.items[i].entry);
   free (p.items.items);

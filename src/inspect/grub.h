@@ -30,16 +30,23 @@ void boot_entry_free (struct boot_entry *b);
  * frees. */
 char *grub_env (const char *block, const char *key);
 
+/* Entries that come from the Boot Loader Specification's files (blscfg). */
+struct grub_bls {
+  bool there;
+  char *key; /* of the default among them, to be freed: an id, a title, or a
+                number from their first; NULL: the text does not tell */
+  bool first, last; /* the menu has no other entries before them; after */
+};
+
 /* The entry of grub.cfg TEXT (which is changed) that starts by default.
  * VARS, whose env and files are set, has the variables afterwards, also if
- * this fails; the caller frees them.  *RET_BLS: entries come from the Boot
- * Loader Specification's files (blscfg).
- * Returns 1: *RET is filled; 0: there is none, or the text does not tell;
- * -1: out of memory, or a failure of files->read.  With *RET_BLS, RET->id is
- * the key of the default among those files, or NULL where the text does not
- * tell. */
+ * this fails; the caller frees them.  RET_BLS->there: the default is among the
+ * files of blscfg, or may be.
+ * Returns 1: *RET is filled; 0: there is none, or the text does not tell, or,
+ * if RET->title is set, it starts no Linux by itself; -1: out of memory, or a
+ * failure of files->read. */
 int grub_default (char *text, struct grub_vars *vars, struct boot_entry *ret,
-                  bool *ret_bls, struct err *e) must_check;
+                  struct grub_bls *ret_bls, struct err *e) must_check;
 
 /* Puts the values of variables into B's paths and options; what has one that
  * is not known stays as it is written. */

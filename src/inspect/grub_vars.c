@@ -10,6 +10,10 @@
 #define MAX_VARS 256
 /* `set a=$a$a` doubles it each time. */
 #define MAX_VALUE 4096
+/* Files are looked at for a few conditions; and each time they are read. */
+#define MAX_LOOKS 256
+/* Real blocks have 1 KiB. */
+#define MAX_ENV (64 * KiB)
 
 void
 grub_vars_free (struct grub_vars *v)
@@ -112,22 +116,109 @@ unescape (char *s)
   *to = '\0';
 }
 
-void
-grub_load_env (struct grub_vars *v, enum truth when)
+/* A block that is not known may set all of them; but it is none of its uses
+ * to say where GRUB's directory is. */
+static void
+forget_all (struct grub_vars *v)
 {
-  char *line, *save = NULL;
-  CLEANUP_FREE char *text = v->env ? strdup (v->env) : NULL;
+  v->lost = true;
+  for (size_t i = 0; i < v->items.len; i++) {
+    const char *name = v->items.items[i].name;
+    if (strcmp (name, "prefix") && strcmp (name, "config_directory"))
+      grub_set (v, name, NULL, YES);
+  }
+}
 
-  v->lost = v->lost || (v->env && !text);
-  for (line = text ? strtok_r (text, "\n", &save) : NULL; line;
-       line = strtok_r (NULL, "\n", &save)) {
+/* What `load_env` says: the file, or NULL; and which variables, or all. */
+struct env_words {
+  char *file;
+  char **names;
+  size_t n_names;
+};
+
+static void
+read_env_words (char **w, size_t n, struct env_words *ret)
+{
+  *ret = (struct env_words){ .names = w };
+  for (size_t i = 0; i < n; i++)
+    if ((!strcmp (w[i], "-f") || !strcmp (w[i], "--file")) && i + 1 < n)
+      ret->file = w[++i];
+    else if (!strncmp (w[i], "--file=", 7))
+      ret->file = w[i] + 7;
+    else if (*w[i] != '-')
+      w[ret->n_names++] = w[i];
+}
+
+/* On Btrfs GRUB writes to sectors that the filesystem leaves free, and the
+ * block in the file says where they are: "env_block=512+1" (the GRUB manual,
+ * "env_block").  *RET: the path of those, or NULL. */
+static bool
+is_other_block (const struct grub_vars *v, const char *word, char **ret)
+{
+  static const char key[] = "\nenv_block=";
+  const char *at = v->env ? strstr (v->env, key) : NULL;
+
+  *ret = NULL;
+  if (!at || (strcmp (word, "${env_block}") && strcmp (word, "$env_block")))
+    return false;
+  at += strlen (key);
+  if (asprintf (ret, "(config)%.*s", (int) MIN (strcspn (at, "\n"), 64),
+                at) == -1)
+    *ret = NULL;
+  return true;
+}
+
+/* 1: TEXT is the block's; 0: it is not there; 2: it is not known. */
+static int
+read_env (struct grub_vars *v, const char *file, struct buf *text)
+{
+  CLEANUP_FREE char *path = NULL;
+  int r = 2;
+
+  if (file && !is_other_block (v, file, &path) &&
+      !grub_expand (v, file, false, &path))
+    return 2;
+  if (!file || (path && !strcmp (path, "(config)/grubenv"))) {
+    buf_puts (text, v->env ? v->env : "");
+    r = 1;
+  } else if (path && v->files && !v->err.code && v->looks++ < MAX_LOOKS)
+    r = v->files->read (v->files->arg, path, text, &v->err);
+  return r == -1 || text->failed || text->len > MAX_ENV ? 2 : r;
+}
+
+static bool
+is_wanted (const struct env_words *w, const char *name)
+{
+  for (size_t i = 0; i < w->n_names; i++)
+    if (!strcmp (w->names[i], name))
+      return true;
+  return w->n_names == 0;
+}
+
+void
+grub_load_env (struct grub_vars *v, char **words, size_t n, enum truth when)
+{
+  CLEANUP_BUF struct buf text = { 0 };
+  struct env_words w;
+  char *line, *save = NULL;
+  int r;
+
+  if (when == NO)
+    return;
+  read_env_words (words, n, &w);
+  r = read_env (v, w.file, &text);
+  if (r == 2)
+    forget_all (v);
+  /* Without -f the condition is whether the block is there, and it is. */
+  for (line = r == 1 && text.len ? strtok_r (text.data, "\n", &save) : NULL;
+       line; line = strtok_r (NULL, "\n", &save)) {
     char *value = strchr (line, '=');
     if (*line == '#' || !value)
       continue;
     *value++ = '\0';
     unescape (value);
-    /* The condition is whether the block is there, and it is. */
-    grub_set (v, line, value, when == NO ? NO : YES);
+    if (is_wanted (&w, line))
+      grub_set (v, line, value, w.file ? when : YES);
   }
 }
 
@@ -232,7 +323,7 @@ static enum truth
 file_is_there (struct grub_vars *v, const char *path, bool filled)
 {
   CLEANUP_BUF struct buf text = { 0 };
-  int r = v->files && !v->err.code
+  int r = v->files && !v->err.code && v->looks++ < MAX_LOOKS
               ? v->files->read (v->files->arg, path, &text, &v->err)
               : 2;
 

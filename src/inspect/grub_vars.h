@@ -26,7 +26,8 @@ truth_not (enum truth t)
 }
 
 /* How files are read that a configuration names by a path of GRUB's: "/x" on
- * the filesystem that is its root, or "(config)/x" beside the configuration.
+ * the filesystem that is its root, "(config)/x" beside the configuration, or
+ * "(config)FIRST+NUMBER": sectors of the device that it lies on.
  * Returns 1: read into RET; 0: it is not there; 2: that cannot be told; -1: a
  * failure that may pass. */
 struct grub_files {
@@ -50,6 +51,7 @@ struct grub_vars {
   struct grub_var_vec items;
   bool lost;      /* some may be set that are not among the items */
   bool late;      /* one was set anew after an entry asked for it */
+  unsigned looks; /* files that were looked at */
   struct err err; /* code != 0: why a condition could not be looked at now */
 };
 void grub_vars_free (struct grub_vars *v);
@@ -60,8 +62,10 @@ void grub_set (struct grub_vars *v, const char *name, const char *value,
                enum truth when);
 /* An entry or a function sets it: not known inside of entries. */
 void grub_set_local (struct grub_vars *v, const char *name);
-/* load_env: all that the environment block has. */
-void grub_load_env (struct grub_vars *v, enum truth when);
+/* load_env [-f FILE] [NAME]...: what an environment block has; the N words
+ * behind the command. */
+void grub_load_env (struct grub_vars *v, char **words, size_t n,
+                    enum truth when);
 
 /* *RET, to be freed: WORD with its variables ($x, ${x}) expanded, as seen by
  * an entry if IN_ENTRY.  false: one of them is not known. */

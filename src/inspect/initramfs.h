@@ -27,6 +27,7 @@ struct initramfs {
   struct buf layout;  /* evidence: one segment a line */
   size_t entries;
   bool takes_blacklist; /* initramfs-tools: blacklist= on the command line */
+  bool mkinitfs;        /* Alpine: blacklist= and modules= */
   bool dracut;          /* rd.driver.blacklist= */
   bool systemd;         /* its init is systemd */
   struct name_vec inserted; /* of the modules: by init itself, which neither

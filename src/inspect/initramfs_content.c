@@ -234,6 +234,8 @@ note_maker (struct content *c, const char *name)
     c->booster = true;
   else if (!strcmp (name, "scripts/init-top/blacklist"))
     out->takes_blacklist = true;
+  else if (!strcmp (name, "sbin/nlplug-findfs"))
+    out->mkinitfs = true;
   else if (!strcmp (name, "lib/systemd/systemd"))
     out->systemd = true;
   else if (!strncmp (name, "lib/dracut", 10))

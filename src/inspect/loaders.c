@@ -9,6 +9,8 @@
 
 /* A menu of more is none that people made. */
 #define MAX_ENTRIES 1000
+/* Nor is a list of files of more bytes. */
+#define MAX_LIST (16 * 1024)
 
 DEFINE_VEC (entry_vec, struct boot_entry)
 
@@ -17,6 +19,7 @@ struct menu {
   struct entry_vec entries;
   struct boot_entry global; /* what stands before the first: defaults */
   char *chosen;             /* name or number of the default, or NULL */
+  char *after_waiting;      /* the label that starts then instead, or NULL */
   bool in_entry;
   bool hypervisor; /* `kernel` was Xen: Linux is the first `module` */
   struct err *err;
@@ -52,6 +55,8 @@ add_words (struct menu *m, char **field, const char *value)
 {
   char *whole;
 
+  if (*field && strlen (*field) > MAX_LIST)
+    return err_set (m->err, EFBIG, "a list of more than %d bytes", MAX_LIST);
   if (asprintf (&whole, "%s%s%s", *field ? *field : "", *field ? " " : "",
                 value) == -1)
     return no_memory (m);
@@ -82,6 +87,7 @@ cleanup_menu (struct menu *m)
   free (m->entries.items);
   boot_entry_free (&m->global);
   free (m->chosen);
+  free (m->after_waiting);
 }
 #define MENU(name, error)                                                    \
   __attribute__ ((cleanup (cleanup_menu))) struct menu name = { .err = error }
@@ -230,27 +236,24 @@ grub_legacy_default (char *text, const char *saved, struct boot_entry *ret,
 static int
 syslinux_append (struct menu *m, char *value)
 {
+  CLEANUP_BUF struct buf options = { 0 };
   struct boot_entry *b = current (m);
   char *word, *save = NULL;
 
-  free (b->options);
-  b->options = NULL;
   if (!strcmp (value, "-"))
     return set (m, &b->options, ""); /* not the global one */
   for (word = strtok_r (value, " \t", &save); word;
        word = strtok_r (NULL, " \t", &save)) {
-    char **field = &b->options, *whole;
-    if (!strncmp (word, "initrd=", 7)) {
-      if (add_words (m, &b->initrd_path, word + 7))
-        return -1;
-      continue;
-    }
-    if (asprintf (&whole, "%s%s%s", *field ? *field : "", *field ? " " : "",
-                  word) == -1)
-      return no_memory (m);
-    free (*field);
-    *field = whole;
+    if (strncmp (word, "initrd=", 7) != 0)
+      buf_add_word (&options, word);
+    else if (add_words (m, &b->initrd_path, word + 7))
+      return -1;
   }
+  if (buf_check (&options, m->err) == -1)
+    return -1;
+  free (b->options);
+  b->options = options.data;
+  options = (struct buf){ 0 };
   return 0;
 }
 
@@ -266,6 +269,8 @@ syslinux_line (void *arg, char *line)
     return begin_entry (m, value);
   if (!strcasecmp (key, "default"))
     return set (m, &m->chosen, value);
+  if (!strcasecmp (key, "ontimeout"))
+    return set (m, &m->after_waiting, value);
   if (!strcasecmp (key, "menu") && !strcasecmp (value, "default") &&
       m->in_entry)
     return set (m, &m->chosen, current (m)->title);
@@ -286,6 +291,10 @@ syslinux_default (char *text, struct boot_entry *ret, struct err *e)
 
   if (each (&m, text, syslinux_line) == -1)
     return -1;
+  /* Whether it waits depends on more than is read here. */
+  if (m.after_waiting &&
+      (!m.chosen || strcasecmp (m.chosen, m.after_waiting)))
+    return 0;
   /* DEFAULT may name a label with options behind it; or a menu system
    * (vesamenu.c32), whose own default is the first label. */
   if (m.chosen)

@@ -482,6 +482,7 @@ blocked_in_initramfs (struct fact *f, const struct sources *s,
                                    .cmdline = s->cmdline,
                                    .version = s->version,
                                    .initramfs_tools = i->takes_blacklist,
+                                   .mkinitfs = i->mkinitfs,
                                    .dracut = i->dracut ? DRACUT : NO_DRACUT,
                                    .inserted =
                                        initramfs_inserts (i, m->name) };
@@ -562,6 +563,12 @@ initramfs_state (struct fact *f, const struct sources *s,
                          "%s: what may keep it from being loaded is not"
                          " known: %s",
                          s->initramfs_path, why->msg);
+  if (i->modules_dep.len && !initramfs_inserts (i, m->name) &&
+      !lists_module (buf_str (&i->modules_dep), m->name, NULL))
+    return fact_unknown (f, e,
+                         "%s: its modules.dep does not list %s, so whether"
+                         " that is loaded is not known",
+                         s->initramfs_path, m->name);
   return fact_set (f, e, "initramfs");
 }
 
@@ -615,37 +622,59 @@ find_driver (struct fact *f, const struct sources *s, const struct driver *d,
 
 /* --- all that a driver depends on ------------------------------------ */
 
-/* Is every module that MODULE's line of modules.dep names built in or in the
+/* The closure of a virtio driver has about ten; each is looked for in several
+ * texts. */
+#define MAX_DEPENDENCIES 64
+
+/* Is every module that LINE of modules.dep names built in or in the
  * initramfs?  1, 0 (WHICH says what is not), or -1: cannot tell.  depmod
  * writes the whole closure on each line. */
+static int
+line_at_boot (const struct sources *s, const char *line, struct fact *has,
+              char *which, size_t size)
+{
+  unsigned looks = 0;
+  char name[128];
+  size_t n;
+
+  for (const char *p = line + strcspn (line, ":\n"); *p && *p != '\n';
+       p += n) {
+    int builtin;
+
+    p += strspn (p, ": \t");
+    n = strcspn (p, " \t\n");
+    if (!n || !module_name (p, n, name, sizeof name) ||
+        initramfs_has (&s->initramfs, name))
+      continue;
+    builtin =
+        ++looks > MAX_DEPENDENCIES ? -1 : is_builtin (s, name, NULL, has);
+    if (builtin != 1) {
+      snprintf (which, size, "%s", name);
+      return builtin;
+    }
+  }
+  return 1;
+}
+
+/* The same for MODULE.  The initramfs's own modules.dep is what counts; but
+ * depmod leaves out what it does not find there, which the whole tree's
+ * knows. */
 static int
 dependencies_at_boot (const struct sources *s, const char *module,
                       struct fact *has, char *which, size_t size)
 {
-  const char *line, *p;
-  char name[128];
   const char *texts[] = { buf_str (&s->initramfs.modules_dep),
-                          buf_str (&s->dep.text) };
+                          buf_str (&s->dep.text) },
+             *line;
   bool found = false;
+  int r = 1;
 
-  for (size_t i = 0; i < 2 && !found; i++)
-    found = lists_module (texts[i], module, &line);
-  if (!found)
-    return -1;
-  for (p = line + strcspn (line, ":\n"); *p && *p != '\n';) {
-    p += strspn (p, ": \t");
-    size_t n = strcspn (p, " \t\n");
-    if (n && module_name (p, n, name, sizeof name) &&
-        !initramfs_has (&s->initramfs, name)) {
-      int builtin = is_builtin (s, name, NULL, has);
-      if (builtin != 1) {
-        snprintf (which, size, "%s", name);
-        return builtin;
-      }
+  for (size_t i = 0; r == 1 && i < ARRAY_SIZE (texts); i++)
+    if (lists_module (texts[i], module, &line)) {
+      found = true;
+      r = line_at_boot (s, line, has, which, size);
     }
-    p += n;
-  }
-  return 1;
+  return found ? r : -1;
 }
 
 /* --- the answer ------------------------------------------------------ */
@@ -657,6 +686,19 @@ static bool
 is_at_boot (const struct fact *f)
 {
   return fact_is (f, "builtin") || fact_is (f, "initramfs");
+}
+
+/* An initramfs that is part of the kernel's image; distributions' have none.
+ */
+static bool
+has_own_initramfs (const struct sources *s)
+{
+  static const char key[] = "CONFIG_INITRAMFS_SOURCE=\"";
+  const char *at = s->config.state == READ
+                       ? strstr (buf_str (&s->config.text), key)
+                       : NULL;
+
+  return at && at[sizeof key - 1] != '"';
 }
 
 /* The weakest of the drivers decides: a no is certain, whatever is unknown
@@ -678,6 +720,11 @@ judge (struct virtio *v, const struct sources *s, struct err *e)
       unknown_name = drivers[d].module.name;
     }
     if (fact_known (f) && !is_at_boot (f)) {
+      if (has_own_initramfs (s))
+        return fact_unknown (&v->has, e,
+                             "kernel %s has an initramfs in it"
+                             " (CONFIG_INITRAMFS_SOURCE), which is not read",
+                             s->version);
       if (fact_reason (&v->has, e,
                        "kernel %s: %s is neither built in nor %s%s%s",
                        s->version, drivers[d].module.name,

@@ -119,6 +119,73 @@ guest bls-number os/default_kernel=$v has_virtio=yes << 'END'
 two_kernels; bls_entries; printf 'set default="1"\nblscfg\n' > "$r/boot/grub2/grub.cfg"
 END
 
+# An entry of the text besides, before or behind: the key may be of either.
+own='menuentry "Own" --id own {\n linux /boot/vmlinuz-%s ro\n initrd /boot/initrd.img-%s\n}\n'
+guest bls-saved-and-own os/default_kernel=$v has_virtio=yes << 'END'
+two_kernels; bls_entries; printf "load_env\nset default=\"\${saved_entry}\"\nblscfg\n$own" "$w" "$w" > "$r/boot/grub2/grub.cfg"
+printf '# GRUB Environment Block\nsaved_entry=id-%s\n' "$v" > "$r/boot/grub2/grubenv"
+END
+
+guest bls-number-behind-own os/default_kernel=$v has_virtio=yes << 'END'
+two_kernels; bls_entries; printf "set default=2\n${own}blscfg\n" "$w" "$w" > "$r/boot/grub2/grub.cfg"
+END
+
+guest bls-own-chosen os/default_kernel=$v has_virtio=yes os/cmdline=ro << 'END'
+two_kernels; bls_entries; printf "set default=own\nblscfg\n$own" "$v" "$v" > "$r/boot/grub2/grub.cfg"
+END
+
+guest bls-not-told os/default_kernel=unknown has_virtio=unknown << 'END'
+two_kernels; bls_entries; printf "set default=\$grub_platform\nblscfg\n" > "$r/boot/grub2/grub.cfg"
+END
+
+# One kernel, and another system is the default.
+guest grub-other-system os/default_kernel=unknown has_virtio=unknown os/cmdline=unknown << 'END'
+sed -i 's/=m/=y/' "$r/boot/config-$v"; rm "$m/modules.builtin"
+printf 'set default=1\nmenuentry a {\n linux /boot/vmlinuz-%s\n initrd /boot/initrd.img-%s\n}\nmenuentry Windows {\n chainloader +1\n}\n' \
+  "$v" "$v" > "$r/boot/grub/grub.cfg"
+END
+
+# GRUB on Btrfs writes to sectors that the filesystem leaves free; ext has one,
+# too.
+suse_cfg ()
+{
+  two_kernels; bls_entries
+  printf '# GRUB Environment Block\nenv_block=1+1\n' > "$r/boot/grub2/grubenv"
+  cat > "$r/boot/grub2/grub.cfg" << 'EOF'
+if [ -f ${config_directory}/grubenv ]; then
+  load_env -f ${config_directory}/grubenv
+elif [ -s $prefix/grubenv ]; then
+  load_env
+fi
+if [ "${env_block}" ]; then
+  set env_block="(${root})${env_block}"
+  export env_block
+  load_env -f "${env_block}"
+fi
+if [ "${next_entry}" ] ; then
+   set default="${next_entry}"
+else
+   set default="${saved_entry}"
+fi
+blscfg
+EOF
+}
+after_image ()
+{
+  printf '# GRUB Environment Block\nsaved_entry=id-%s\n' "$v" |
+    dd of="$tmp/disk.img" bs=512 seek=$((2048 + 1)) conv=notrunc status=none
+}
+guest grub-other-block os/default_kernel=$v has_virtio=yes << 'END'
+suse_cfg
+END
+after_image () { :; }
+guest grub-other-block-empty os/default_kernel=$w has_virtio=no << 'END'
+suse_cfg
+END
+guest grub-other-block-beyond os/default_kernel=unknown has_virtio=unknown << 'END'
+suse_cfg; sed -i s/1+1/99999999+1/ "$r/boot/grub2/grubenv"
+END
+
 # Release 09 is newer than 1 for rpm, whatever a sort by text says.
 guest bls-rpm-order os/default_kernel=$v has_virtio=yes << 'END'
 two_kernels; bls_entries; printf 'blscfg\n' > "$r/boot/grub2/grub.cfg"

@@ -72,6 +72,26 @@ guest blacklisted-on-cmdline has_virtio=no << 'END'
 sed -i 's/ro quiet/ro modprobe.blacklist=floppy,virtio_blk/' "$r/boot/grub/grub.cfg"
 END
 
+guest initramfs-in-the-kernel has_virtio=unknown << 'END'
+rm "$i"/usr/lib/modules/*/kernel/drivers/block/virtio_blk.ko
+echo 'CONFIG_INITRAMFS_SOURCE="/usr/src/initramfs"' >> "$r/boot/config-$v"
+END
+
+guest no-initramfs-in-the-kernel has_virtio=no << 'END'
+rm "$i"/usr/lib/modules/*/kernel/drivers/block/virtio_blk.ko
+echo 'CONFIG_INITRAMFS_SOURCE=""' >> "$r/boot/config-$v"
+END
+
+# depmod leaves out of the initramfs's list what it does not find there.
+guest dependency-left-out has_virtio=no << 'END'
+rm "$i"/usr/lib/modules/*/kernel/drivers/virtio/virtio_pci_modern_dev.ko
+sed 's|[^ ]*virtio_pci_modern_dev.ko||' "$m/modules.dep" > "$i/usr/lib/modules/$v/modules.dep"
+END
+
+guest not-in-the-initramfs-list has_virtio=unknown virtio/blk=unknown virtio/pci=initramfs << 'END'
+sed '/virtio_blk.ko:/d' "$m/modules.dep" > "$i/usr/lib/modules/$v/modules.dep"
+END
+
 guest dependency-missing has_virtio=no << 'END'
 rm "$i"/usr/lib/modules/*/kernel/drivers/virtio/virtio_pci_modern_dev.ko
 END

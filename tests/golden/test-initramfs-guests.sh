@@ -175,7 +175,7 @@ cmdline $key=virtio-pci,virtio-net
 END
 done
 
-# Only initramfs-tools takes this one.
+# Only initramfs-tools and Alpine's mkinitfs take this one.
 guest blacklist-of-another has_virtio=yes << 'END'
 cmdline blacklist=virtio_blk
 END
@@ -183,6 +183,29 @@ END
 guest blacklist-of-initramfs-tools has_virtio=no << 'END'
 cmdline blacklist=virtio_blk
 mkdir -p "$i/scripts/init-top"; touch "$i/scripts/init-top/blacklist"
+END
+
+mkinitfs () { mkdir -p "$i/usr/sbin"; touch "$i/usr/sbin/nlplug-findfs"; }
+guest blacklist-of-mkinitfs has_virtio=no << 'END'
+cmdline blacklist=virtio-blk
+mkinitfs
+END
+
+guest blacklist-of-mkinitfs-long has_virtio=unknown << 'END'
+cmdline blacklist=a,b,virtio_blk
+mkinitfs
+END
+
+# What modules= names is loaded by that name.
+guest blacklist-and-modules has_virtio=unknown << 'END'
+cmdline 'modules=sd-mod,virtio-blk quiet'
+echo 'blacklist virtio_blk' > "$i/etc/modprobe.d/no.conf"
+mkinitfs
+END
+
+guest module-blacklist-and-modules has_virtio=no << 'END'
+cmdline 'modules=sd-mod,virtio_blk quiet module_blacklist=virtio_blk'
+mkinitfs
 END
 
 guest install-true has_virtio=no << 'END'

@@ -55,6 +55,11 @@
                                     "--id 'uefi-firmware' {\n"               \
                                     "\tfwsetup\n}\n"
 
+#define EITHER                                                               \
+  "menuentry a {\n if [ $grub_platform = efi ]; then\n"                      \
+  "  linuxefi /k\n  initrdefi /i\n else\n  linux16 /k\n  initrd16 /i\n"      \
+  " fi\n}\n"
+
 /* KERNEL: its path; NULL: none is claimed.  INITRD, OPTIONS: NULL: not
  * looked at. */
 static const struct {
@@ -175,8 +180,68 @@ static const struct {
     NULL, "/boot/vmlinuz-2", NULL, NULL, false },
   { "a file elsewhere", "source (hd1)/x\nset default=$more\n" MENU, NULL,
     NULL, NULL, NULL, false },
-  { "a file that reads itself", "source $prefix/self.cfg\n" MENU, NULL,
-    "/boot/vmlinuz-2", NULL, NULL, false },
+  { "a file that reads itself", "source $prefix/self.cfg\n" MENU, NULL, NULL,
+    NULL, NULL, false },
+  { "a file elsewhere may have entries", "source (hd1)/x\n" MENU, NULL, NULL,
+    NULL, NULL, false },
+  { "the menu of another file", "configfile /boot/other.cfg\n" MENU, NULL,
+    NULL, NULL, NULL, false },
+  { "the menu of another file, perhaps",
+    "if [ $grub_platform = efi ]; then\n configfile /x\nfi\n" MENU, NULL,
+    NULL, NULL, NULL, false },
+  { "another file's menu in a submenu",
+    MENU "submenu s {\n configfile /x\n}\n", NULL, "/boot/vmlinuz-2", NULL,
+    NULL, false },
+  { "options before the title",
+    "set default=b\nmenuentry --class x a {\n linux /a\n}\n"
+    "menuentry --unrestricted --class os --users '' b {\n linux /b\n}\n",
+    NULL, "/b", NULL, NULL, false },
+  { "an id behind an equals sign",
+    "set default=b\nmenuentry a {\n linux /a\n}\n"
+    "menuentry x --class=y --id=b {\n linux /b\n}\n",
+    NULL, "/b", NULL, NULL, false },
+  { "a block ends behind a command",
+    "set default=1\nmenuentry a { linux /a }\n"
+    "menuentry b { linux /b; initrd /i }\n",
+    NULL, "/b", "/i", NULL, false },
+  { "an initrd on a condition",
+    "menuentry a {\n linux /k\n if [ $grub_platform = efi ]; then\n"
+    "  initrd /i\n fi\n}\n",
+    NULL, NULL, NULL, NULL, false },
+  { "a kernel on a condition",
+    "menuentry a {\n if [ $grub_platform = efi ]; then\n"
+    "  linux /k\n fi\n}\n",
+    NULL, NULL, NULL, NULL, false },
+  { "an initrd on either", EITHER, NULL, "/k", "/i", NULL, false },
+  { "a default in a loop",
+    "for x in a b; do\n set default=2\ndone\n" MENU, NULL, NULL, NULL, NULL,
+    false },
+  { "a loop of something else",
+    "while [ $x != y ]; do echo; set x=y; done\nset default=2\n" MENU, NULL,
+    "/boot/vmlinuz-3", NULL, NULL, false },
+  { "another block",
+    "load_env\nif [ \"${env_block}\" ]; then\n"
+    " set env_block=\"(${root})${env_block}\"\n"
+    " load_env -f \"${env_block}\"\nfi\n"
+    "set default=\"${saved_entry}\"\n" MENU,
+    ENV "saved_entry=0\nenv_block=512+1\n", "/boot/vmlinuz-3", NULL, NULL,
+    false },
+  { "another block that is not read",
+    "load_env\nload_env -f (hd1)/x\nset default=\"${saved_entry}\"\n" MENU,
+    ENV "saved_entry=0\n", NULL, NULL, NULL, false },
+  { "another block, perhaps",
+    "load_env\nif [ $grub_platform = efi ]; then\n"
+    " load_env -f \"${env_block}\"\nfi\nset default=\"${saved_entry}\"\n" MENU,
+    ENV "saved_entry=0\nenv_block=512+1\n", NULL, NULL, NULL, false },
+  { "no other block",
+    "load_env\nif [ \"${env_block}\" ]; then\n"
+    " load_env -f \"${env_block}\"\nfi\n"
+    "set default=\"${saved_entry}\"\n" MENU,
+    ENV "saved_entry=2\n", "/boot/vmlinuz-3", NULL, NULL, false },
+  { "of the block one variable",
+    "load_env --file $prefix/grubenv saved_entry\n"
+    "set default=\"${saved_entry}$x\"\n" MENU,
+    ENV "saved_entry=2\nx=1\n", "/boot/vmlinuz-3", NULL, NULL, false },
   { "quotes and escapes",
     "set default='it'\"'\"'s \"one\" >> two'\n"
     "menuentry 'a' {\nlinux /a\n}\n"
@@ -214,6 +279,16 @@ static const struct {
     false },
   { "blscfg", HEADER ("${saved_entry}") "insmod blscfg\nblscfg\n", NULL, NULL,
     NULL, NULL, true },
+  { "blscfg, and an entry of the text",
+    "set default=own\nblscfg\nmenuentry own {\n linux /own\n}\n", NULL,
+    "/own", NULL, NULL, false },
+  { "blscfg before another", "blscfg\n" MENU, NULL, NULL, NULL, NULL, true },
+  { "blscfg behind another", MENU "blscfg\n", NULL, "/boot/vmlinuz-2", NULL,
+    NULL, false },
+  { "blscfg, and the menu of another file", "configfile /x\nblscfg\n", NULL,
+    NULL, NULL, NULL, false },
+  { "blscfg, perhaps", "if [ $grub_platform = efi ]; then blscfg; fi\n", NULL,
+    NULL, NULL, NULL, false },
   { "insmod blscfg alone", "insmod blscfg\n" MENU, NULL, "/boot/vmlinuz-2",
     NULL, NULL, false },
 };
@@ -221,7 +296,9 @@ static const struct {
 static int
 read_file (void *arg, const char *path, struct buf *ret, struct err *e)
 {
-  if (arg && !strcmp (path, "(config)/grubenv"))
+  if (!strcmp (path, "(config)512+1"))
+    buf_puts (ret, ENV "saved_entry=2\n");
+  else if (arg && !strcmp (path, "(config)/grubenv"))
     buf_puts (ret, arg);
   else if (!strcmp (path, "(config)/more.cfg") || !strcmp (path, "/first"))
     buf_puts (ret, "set more=2\n");
@@ -241,14 +318,16 @@ check_case (size_t i)
   struct grub_vars vars = { .env = env, .files = &files };
   struct boot_entry b = { 0 };
   struct err e = { 0 };
-  bool bls = false;
+  struct grub_bls bls;
   int r;
 
   CHECK (text);
   fprintf (stderr, "%s\n", cases[i].name);
   CHECK_OK (r = grub_default (text, &vars, &b, &bls, &e));
-  CHECK (bls == cases[i].bls);
+  CHECK (bls.there == cases[i].bls);
   CHECK (r == (cases[i].kernel != NULL));
+  if (r == 0)
+    CHECK (!b.title == (strcmp (cases[i].name, "no kernel") != 0));
   if (cases[i].kernel)
     CHECK_STR (b.linux_path, cases[i].kernel);
   if (cases[i].initrd)
@@ -256,6 +335,7 @@ check_case (size_t i)
   if (cases[i].options)
     CHECK_STR (b.options, cases[i].options);
   boot_entry_free (&b);
+  free (bls.key);
   grub_vars_free (&vars);
 }
 
@@ -310,7 +390,7 @@ check_bls (size_t i)
 
   CHECK (text);
   fprintf (stderr, "bls: %s\n", bls_cases[i].name);
-  grub_load_env (&vars, YES);
+  grub_load_env (&vars, NULL, 0, YES);
   CHECK_OK (bls_entry (text, "id", &vars, &b, &e));
   grub_vars_free (&vars);
   CHECK_STR (b.id, "id");

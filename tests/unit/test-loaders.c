@@ -86,6 +86,11 @@ static const struct {
     "label a\nkernel ka\nlabel b\nmenu default\nlinux kb\n"
     "append initrd=/ucode,/initramfs root=U\n",
     "kb", "/ucode /initramfs", "root=U" },
+  { syslinux_default,
+    "default a\nontimeout b\nlabel a\nkernel ka\nlabel b\nkernel kb\n", NULL,
+    NULL, NULL },
+  { syslinux_default, "default a\nontimeout A\nlabel a\nkernel ka\n", "ka",
+    NULL, NULL },
   { syslinux_default, "default lost\nlabel a\nkernel ka\n", NULL, NULL,
     NULL },
   { zipl_default, ZIPL, "/boot/vmlinuz-4.18", "/boot/initramfs-4.18.img",
