@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "inspect/network_config.h"
+#include "inspect/startup.h"
 
 void
 network_free (struct network *n)
@@ -48,22 +49,23 @@ is_effective (const struct vfs *v, const char *path, struct err *e)
   return strcmp (buf_str (&target), "/dev/null") != 0;
 }
 
-/* Files in /etc of the same name replace those of the distribution. */
+/* Files in /etc of the same name replace those of the distribution; SUSE's
+ * are in /usr/lib alone before the two became one. */
 static int
-rule_is_on (const struct vfs *v, const char *etc_dir, const char *lib_dir,
-            const char *name, struct err *e)
+rule_is_on (const struct vfs *v, const char *name, struct err *e)
 {
-  char path[256];
-  struct vfs_node n;
+  static const char *const dirs[] = { "/etc/udev/rules.d",
+                                      "/lib/udev/rules.d",
+                                      "/usr/lib/udev/rules.d" };
+  int r = 0;
 
-  snprintf (path, sizeof path, "%s/%s", etc_dir, name);
-  if (vfs_walk (v, path, VFS_NOFOLLOW, &n, e) == 0)
-    return is_effective (v, path, e);
-  if (!err_is_absent (e))
-    return -1;
-  err_clear (e);
-  snprintf (path, sizeof path, "%s/%s", lib_dir, name);
-  return is_effective (v, path, e);
+  for (size_t i = 0; i < ARRAY_SIZE (dirs); i++) {
+    CLEANUP_FREE char *path = NULL;
+    r = there_printf (v, true, &path, e, "%s/%s", dirs[i], name);
+    if (r != 0)
+      return r == -1 ? -1 : is_effective (v, path, e);
+  }
+  return 0;
 }
 
 /* Does the .link file TEXT apply to a virtio card of unknown address and
@@ -71,8 +73,12 @@ rule_is_on (const struct vfs *v, const char *etc_dir, const char *lib_dir,
 static bool
 link_applies (const char *text)
 {
-  static const char *const others[] = { "MACAddress", "PermanentMACAddress",
-                                        "Path", "Virtualization" };
+  static const char *const others[] = { "MACAddress",   "PermanentMACAddress",
+                                        "Path",         "Virtualization",
+                                        "Kind",         "Property",
+                                        "Host",         "Firmware",
+                                        "Credential",   "KernelCommandLine",
+                                        "KernelVersion" };
   CLEANUP_FREE char *driver = ini_value (text, "Match", "Driver"),
                     *type = ini_value (text, "Match", "Type"),
                     *name = ini_value (text, "Match", "OriginalName");
@@ -102,8 +108,8 @@ name_by_link (const char *path, const char *text, struct fact *f)
     if (strstr (policy, places[i]))
       return 1;
   /* The distribution's own has one in every release. */
-  if (!policy && !name &&
-      !strcmp (path, "/lib/systemd/network/99-default.link"))
+  if (!policy && !name && strncmp (path, "/etc/", 5) != 0 &&
+      !strcmp (strrchr (path, '/'), "/99-default.link"))
     return 1;
   return name && *name && strcmp (name, "eth0") != 0;
 }
@@ -133,12 +139,16 @@ take_link (void *arg, const char *path, struct err *e)
 static int
 look_at_links (const struct vfs *v, struct fact *f, struct err *e)
 {
+  static const char lib[] = "/lib/systemd/network";
   struct links l = { v, f, 0 };
+  int r = vfs_exists (v, lib, e);
 
-  return each_layered_file (v, "/etc/systemd/network", "/lib/systemd/network",
-                            ".link", take_link, &l, e) == -1
-             ? -1
-             : l.answer;
+  if (r == -1)
+    return -1;
+  r = each_layered_file (v, "/etc/systemd/network",
+                         r ? lib : "/usr/lib/systemd/network", ".link",
+                         take_link, &l, e);
+  return r == -1 ? -1 : l.answer;
 }
 
 /* 1: names like ens5 are given (systemd since version 197). */
@@ -150,7 +160,7 @@ names_are_predictable (const struct vfs *v, struct fact *f, struct err *e)
   int r = 0;
 
   for (size_t i = 0; r == 0 && i < ARRAY_SIZE (rules); i++) {
-    r = rule_is_on (v, "/etc/udev/rules.d", "/lib/udev/rules.d", rules[i], e);
+    r = rule_is_on (v, rules[i], e);
     if (r == 1)
       fact_evidence (f, "udev: %s is in force", rules[i]);
   }

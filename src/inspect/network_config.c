@@ -9,6 +9,8 @@
 
 #define MAX_CARDS   1000
 #define MAX_SOURCED 8 /* interfaces files that include others */
+#define MAX_FILES   1000
+#define MAX_STARTED 10000 /* names behind auto and allow-* */
 
 void
 network_config_free (struct card_vec *v)
@@ -115,7 +117,7 @@ struct interfaces {
   const char *path;
   struct card_vec *to;
   struct text_vec started;
-  unsigned depth;
+  unsigned depth, files;
   struct err *err;
 };
 
@@ -148,7 +150,7 @@ source_from (struct interfaces *n, const char *dir, const char *glob)
   for (size_t i = 0; i < files.list.len; i++) {
     CLEANUP_FREE char *path = NULL;
 
-    if (glob ? fnmatch (glob, files.list.items[i], 0) != 0
+    if (glob ? fnmatch (glob, files.list.items[i], FNM_PERIOD) != 0
              : !is_plain_name (files.list.items[i]))
       continue;
     path = path_printf (n->err, "%s/%s", whole, files.list.items[i]);
@@ -205,8 +207,8 @@ static int
 interfaces_line (void *arg, char *line)
 {
   struct interfaces *n = arg;
-  char *w[8] = { 0 };
-  size_t words = split_words (line, w, 8);
+  char *w[64] = { 0 };
+  size_t words = split_words (line, w, ARRAY_SIZE (w));
 
   if (words < 2 || w[0][0] == '#')
     return 0;
@@ -219,7 +221,11 @@ interfaces_line (void *arg, char *line)
   if (strcmp (w[0], "auto") != 0 && strncmp (w[0], "allow-", 6) != 0)
     return 0;
   for (size_t i = 1; i < words; i++) {
-    char *copy = strdup (w[i]);
+    char *copy;
+    if (n->started.len >= MAX_STARTED)
+      return err_set (n->err, EFBIG, "more than %d cards are started",
+                      MAX_STARTED);
+    copy = strdup (w[i]);
     if (!copy || text_vec_push (&n->started, copy) == -1) {
       free (copy);
       return err_set (n->err, ENOMEM, "out of memory");
@@ -237,6 +243,9 @@ read_interfaces (struct interfaces *n, const char *path)
 
   if (n->depth >= MAX_SOURCED)
     return err_set (n->err, ELOOP, "%s: files that include each other", path);
+  if (++n->files > MAX_FILES)
+    return err_set (n->err, EFBIG, "more than %d files of interfaces",
+                    MAX_FILES);
   r = guest_text (n->v, path, &text, n->err);
   if (r != 1 || !text.data)
     return r == -1 ? -1 : 0;

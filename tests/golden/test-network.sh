@@ -41,6 +41,24 @@ printf 'auto eth0\niface eth0 inet static\n address 10.0.0.2/24\niface eth0 inet
   > "$r/etc/network/interfaces"
 END
 
+# More names on a line than a few; names that a shell's * leaves out.
+guest ifupdown-many $n/dhcp=yes << 'END'
+plain; mkdir -p "$r/etc/network"
+printf 'auto lo eth9 eth8 eth7 eth6 eth5 eth4 eth3 eth2 eth1 eth0\niface eth0 inet dhcp\n' > "$r/etc/network/interfaces"
+END
+guest ifupdown-hidden-file $n/interfaces="eth0	dhcp	/etc/network/interfaces.d/eth0" << 'END'
+plain; mkdir -p "$r/etc/network/interfaces.d"
+echo 'source /etc/network/interfaces.d/*' > "$r/etc/network/interfaces"
+printf 'auto eth0\niface eth0 inet dhcp\n' > "$r/etc/network/interfaces.d/eth0"
+printf 'iface eth1 inet dhcp\n' > "$r/etc/network/interfaces.d/.eth1.swp"
+END
+# Each of a few files has all of the next directory read again.
+guest ifupdown-fan $n/interfaces=unknown << 'END'
+plain; mkdir -p "$r/etc/network"; echo 'source /etc/network/1/*' > "$r/etc/network/interfaces"
+for a in 1 2 3 4 5 6; do mkdir "$r/etc/network/$a"
+  for b in $(seq 40); do echo "source /etc/network/$((a + 1))/*" > "$r/etc/network/$a/$b"; done; done
+END
+
 guest predictable-name $n/eth0=no $n/dhcp=no << 'END'
 plain; predictable; mkdir -p "$r/etc/network"
 printf 'auto ens33\niface ens33 inet dhcp\n' > "$r/etc/network/interfaces"
@@ -56,6 +74,15 @@ guest masked-policy $n/eth0=yes << 'END'
 plain; predictable; mkdir -p "$r/etc/udev/rules.d"; ln -s /dev/null "$r/etc/udev/rules.d/80-net-setup-link.rules"
 END
 
+# SUSE before the merge of /usr: nothing of systemd's is in /lib.
+guest predictable-in-usr $n/eth0=no << 'END'
+plain; [ ! -L "$r/lib" ] || { rm "$r/lib"; mkdir "$r/lib"; ln -s ../usr/lib/modules "$r/lib/modules"; }
+mkdir -p "$r"/usr/lib/{udev/rules.d,systemd/network}; echo rule > "$r/usr/lib/udev/rules.d/80-net-setup-link.rules"
+printf '[Match]\nOriginalName=*\n[Link]\nNamePolicy=keep kernel database onboard slot path\n' > "$r/usr/lib/systemd/network/99-default.link"
+END
+guest link-of-another-kind $n/eth0=no << 'END'
+plain; predictable; printf '[Match]\nKind=bridge bond team\n[Link]\nNamePolicy=kernel\n' > "$r/lib/systemd/network/98-default-mac-none.link"
+END
 guest link-kernel-names $n/eth0=yes << 'END'
 plain; predictable; mkdir -p "$r/etc/systemd/network"; printf '[Match]\nOriginalName=*\n[Link]\nNamePolicy=kernel\n' > "$r/etc/systemd/network/99-default.link"
 END
