@@ -193,10 +193,36 @@ eth0_is_taken (const struct vfs *v, struct fact *f, struct err *e)
   return 0;
 }
 
-static int
-decide_eth0 (const struct vfs *v, const struct boot *b, struct fact *f,
-             struct err *e)
+/* SUSE's systemd of SLE 12 and 15, and of what is built from them, names
+ * cards by their place only where net.ifnames=1 asks for it (SUSE's knowledge
+ * base, 000020417). */
+static bool
+has_classical_names (const struct os *os)
 {
+  static const struct {
+    const char *id, *version;
+  } systems[] = { { "sle", "12" },
+                  { "sle", "15" },
+                  { "opensuse", "42." },
+                  { "opensuse-leap", "42." },
+                  { "opensuse-leap", "15." } };
+  const char *id = os->id.value ? os->id.value : "",
+             *version = os->version.value ? os->version.value : "";
+
+  for (size_t i = 0; i < ARRAY_SIZE (systems); i++)
+    if ((!strcmp (systems[i].id, "sle")
+             ? !strncmp (id, "sle", 3) && strcspn (version, ". ") == 2
+             : !strcmp (id, systems[i].id)) &&
+        !strncmp (version, systems[i].version, strlen (systems[i].version)))
+      return true;
+  return false;
+}
+
+static int
+decide_eth0 (const struct vfs *v, const struct boot *b, const struct os *os,
+             struct fact *f, struct err *e)
+{
+  const bool classical = has_classical_names (os);
   const char *word;
   int r;
 
@@ -219,7 +245,10 @@ decide_eth0 (const struct vfs *v, const struct boot *b, struct fact *f,
   fact_evidence (f, "kernel command line: %.*s",
                  word ? (int) strcspn (word, " \t") : 18,
                  word ? word : "no net.ifnames set");
-  if (word && word[12] == '0')
+  if (classical)
+    fact_evidence (f, "%s %s: names like ens5 only with net.ifnames=1",
+                   os->id.value, os->version.value);
+  if (word ? word[12] == '0' : classical)
     return fact_set (f, e, "yes");
   if (fact_reason (f, e,
                    "the card gets a name like ens5: net.ifnames=0 is not on"
@@ -401,18 +430,16 @@ all_unknown (struct network *n, const char *why, struct err *e)
   return 0;
 }
 
-static int
-decide (struct image *img, const struct vfs *v, const struct boot *b,
-        struct network *n, struct err *e)
+int
+network_decide (const struct vfs *v, const struct boot *b,
+                const struct os *os, const struct cloud_init *c,
+                struct network *n, struct err *e)
 {
   __attribute__ ((
       cleanup (network_config_free))) struct card_vec cards = { 0 };
-  const struct cloud_init *c = image_cloud_init (img, e);
   bool given;
 
-  if (!c)
-    return -1;
-  if (decide_eth0 (v, b, &n->eth0, e) == -1)
+  if (decide_eth0 (v, b, os, &n->eth0, e) == -1)
     return -1;
   given = fact_is (&c->would_run, "yes") && c->network == CLOUD_NETWORK_GIVEN;
   if ((given ? network_config_add_netplan (v, c->network_by, &cards, e)
@@ -435,11 +462,14 @@ network_compute (void *arg, struct err *e)
   struct network *n = &img->network;
   const struct guest *g = image_guest (img, e);
   const struct boot *b = g ? image_boot (img, e) : NULL;
+  const struct os *os = b ? image_os (img, e) : NULL;
+  const struct cloud_init *c;
 
-  if (!b)
+  if (!os)
     return -1;
   network_free (n);
   if (!g->root)
     return all_unknown (n, g->family.value ? NULL : g->family.reason, e);
-  return decide (img, &g->vfs, b, n, e);
+  c = image_cloud_init (img, e);
+  return c ? network_decide (&g->vfs, b, os, c, n, e) : -1;
 }

@@ -40,4 +40,9 @@ int each_layered_file (const struct vfs *v, const char *own, const char *lib,
 char *ini_value (const char *text, const char *section, const char *key);
 void network_config_free (struct card_vec *v);
 
+/* Fills N, for a guest with these findings. */
+int network_decide (const struct vfs *v, const struct boot *b,
+                    const struct os *os, const struct cloud_init *c,
+                    struct network *n, struct err *e) must_check;
+
 #endif

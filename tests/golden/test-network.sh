@@ -80,6 +80,20 @@ plain; [ ! -L "$r/lib" ] || { rm "$r/lib"; mkdir "$r/lib"; ln -s ../usr/lib/modu
 mkdir -p "$r"/usr/lib/{udev/rules.d,systemd/network}; echo rule > "$r/usr/lib/udev/rules.d/80-net-setup-link.rules"
 printf '[Match]\nOriginalName=*\n[Link]\nNamePolicy=keep kernel database onboard slot path\n' > "$r/usr/lib/systemd/network/99-default.link"
 END
+# SLE's systemd does so only where it is asked to.
+sle () { predictable; printf 'ID="%s"\nVERSION_ID="%s"\nNAME=x\n' "$1" "$2" > "$r/etc/os-release"; }
+guest sles $n/eth0=yes << 'END'
+plain; sle sles 15.5
+END
+guest sles-asked $n/eth0=no << 'END'
+plain; sle sles 15.5; sed -i 's/ro quiet/ro net.ifnames=1/' "$r/boot/grub/grub.cfg"
+END
+guest leap $n/eth0=yes << 'END'
+plain; sle opensuse-leap 15.6
+END
+guest tumbleweed $n/eth0=no << 'END'
+plain; sle opensuse-tumbleweed 20240101
+END
 guest link-of-another-kind $n/eth0=no << 'END'
 plain; predictable; printf '[Match]\nKind=bridge bond team\n[Link]\nNamePolicy=kernel\n' > "$r/lib/systemd/network/98-default-mac-none.link"
 END
