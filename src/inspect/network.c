@@ -93,8 +93,9 @@ link_applies (const char *text)
          (!name || fnmatch (name, "eth0", 0) == 0);
 }
 
-/* What the first .link file that applies does: 1: names it by its place, or
- * otherwise than eth0; 0: eth0; -1. */
+/* What the first .link file that applies does: 1: names it by its place,
+ * where net.ifnames allows that; 2: has a name for it, and that is not eth0;
+ * 0: eth0. */
 static int
 name_by_link (const char *path, const char *text, struct fact *f)
 {
@@ -104,6 +105,8 @@ name_by_link (const char *path, const char *text, struct fact *f)
 
   fact_evidence (f, "systemd: %s: NamePolicy=%s Name=%s", path,
                  policy ? policy : "", name ? name : "");
+  if (name && *name && strcmp (name, "eth0") != 0)
+    return 2; /* or its place: never eth0 */
   for (size_t i = 0; policy && i < ARRAY_SIZE (places); i++)
     if (strstr (policy, places[i]))
       return 1;
@@ -111,7 +114,7 @@ name_by_link (const char *path, const char *text, struct fact *f)
   if (!policy && !name && strncmp (path, "/etc/", 5) != 0 &&
       !strcmp (strrchr (path, '/'), "/99-default.link"))
     return 1;
-  return name && *name && strcmp (name, "eth0") != 0;
+  return 0;
 }
 
 struct links {
@@ -151,7 +154,8 @@ look_at_links (const struct vfs *v, struct fact *f, struct err *e)
   return r == -1 ? -1 : l.answer;
 }
 
-/* 1: names like ens5 are given (systemd since version 197). */
+/* 1: names like ens5 are given (systemd since version 197); 2: another,
+ * whatever the command line says. */
 static int
 names_are_predictable (const struct vfs *v, struct fact *f, struct err *e)
 {
@@ -238,6 +242,11 @@ decide_eth0 (const struct vfs *v, const struct boot *b, const struct os *os,
     return fact_could_not_look (f, e);
   if (r == 0)
     return fact_set (f, e, "yes");
+  if (r == 2)
+    return fact_reason (f, e, "a .link file has another name for the card") ==
+                   -1
+               ? -1
+               : fact_set (f, e, "no");
   if (!b->cmdline.value)
     return fact_unknown (f, e, "the kernel command line is not known: %s",
                          b->cmdline.reason ? b->cmdline.reason : "");

@@ -525,6 +525,29 @@ netplan_flag (yaml_document_t *doc, yaml_node_t *node, const char *key,
     *to = is_yes (text) || !strcasecmp (text, "y");
 }
 
+/* Does `driver` of a match, a pattern or several, leave virtio's card out?
+ * *RET: one of them. */
+static bool
+is_other_driver (yaml_document_t *doc, yaml_node_t *node, const char **ret)
+{
+  yaml_node_item_t *i;
+  const char *s = yaml_text (node);
+
+  *ret = s;
+  if (s)
+    return fnmatch (s, "virtio_net", 0) != 0;
+  if (!node || node->type != YAML_SEQUENCE_NODE)
+    return false;
+  for (i = node->data.sequence.items.start; i < node->data.sequence.items.top;
+       i++) {
+    s = yaml_text (yaml_document_get_node (doc, *i));
+    if (s && fnmatch (s, "virtio_net", 0) == 0)
+      return false;
+    *ret = s ? s : *ret;
+  }
+  return *ret;
+}
+
 /* What a later file says replaces what an earlier one said; addresses are
  * added. */
 static int
@@ -537,9 +560,12 @@ netplan_card (yaml_document_t *doc, const char *id, yaml_node_t *node,
              *renamed = yaml_text (yaml_get (doc, node, "set-name")),
              *mode = yaml_text (yaml_get (doc, node, "activation-mode"));
   struct card *c = netplan_begin (id, path, to, e);
+  const char *driver;
 
   if (!c)
     return -1;
+  if (is_other_driver (doc, yaml_get (doc, match, "driver"), &driver) && !mac)
+    mac = driver;
   if (match && !name)
     name = renamed ? renamed : "*";
   if (replace (&c->name, name, e) == -1 || replace (&c->mac, mac, e) == -1)

@@ -9,7 +9,8 @@
 /* One card, or a pattern of cards, in one configuration. */
 struct card {
   char *name;   /* "eth0", or a pattern ("en*", "*"); never NULL */
-  char *mac;    /* configured for a card with this address alone; or NULL */
+  char *mac;    /* configured for a card with this address, or of this driver,
+                   alone; or NULL */
   char *source; /* the file; of netplan the last that has something of it */
   char *id;     /* netplan's name of the definition, or NULL */
   bool started; /* at boot */

@@ -94,6 +94,11 @@ END
 guest tumbleweed $n/eth0=no << 'END'
 plain; sle opensuse-tumbleweed 20240101
 END
+# A name that a file gives is given without net.ifnames, too.
+guest link-name-and-no-ifnames $n/eth0=no << 'END'
+plain; predictable; mkdir -p "$r/etc/systemd/network"; printf '[Match]\nDriver=virtio_net\n[Link]\nName=lan0\n' > "$r/etc/systemd/network/10-lan.link"
+sed -i 's/ro quiet/ro net.ifnames=0/' "$r/boot/grub/grub.cfg"
+END
 guest link-of-another-kind $n/eth0=no << 'END'
 plain; predictable; printf '[Match]\nKind=bridge bond team\n[Link]\nNamePolicy=kernel\n' > "$r/lib/systemd/network/98-default-mac-none.link"
 END
@@ -150,6 +155,14 @@ plain; predictable; mkdir -p "$r/etc/netplan"
 printf 'network:\n  ethernets:\n    ens33:\n      addresses: [10.0.0.2/24]\n' > "$r/etc/netplan/a.yaml"
 END
 
+guest netplan-other-driver $n/dhcp=no << 'END'
+plain; mkdir -p "$r/etc/netplan"
+printf 'network:\n  ethernets:\n    a:\n      match: {driver: vmxnet3}\n      dhcp4: true\n' > "$r/etc/netplan/a.yaml"
+END
+guest netplan-drivers $n/dhcp=yes << 'END'
+plain; mkdir -p "$r/etc/netplan"
+printf 'network:\n  ethernets:\n    a:\n      match: {driver: [e1000, "virtio*"]}\n      dhcp4: true\n' > "$r/etc/netplan/a.yaml"
+END
 guest netplan-broken $n/interfaces=unknown $n/dhcp=unknown << 'END'
 plain; mkdir -p "$r/etc/netplan"; printf 'network: [\n' > "$r/etc/netplan/a.yaml"
 END
