@@ -317,27 +317,14 @@ ifcfg_file (const struct vfs *v unused_arg, const char *path, char *text,
 
 /* --- ini files: networkd and NetworkManager -------------------------- */
 
-/* VALUE (which it takes) behind what FOUND lists; an empty one begins anew.
- */
-static char *
-add_to_list (char *found, char *value)
-{
-  CLEANUP_FREE char *before = found, *after = value;
-  char *both;
-
-  if (!before || !after || !*after)
-    return steal_ptr (&after);
-  return asprintf (&both, "%s %s", before, after) == -1 ? NULL : both;
-}
-
 /* The value of KEY in [SECTION] of TEXT, to be freed; NULL: not set.  The
- * last one counts, or with LIST all do. */
+ * last one counts, or with LIST all behind the last empty one. */
 static char *
 ini_values (const char *text, const char *section, const char *key, bool list)
 {
   size_t section_len = strlen (section), key_len = strlen (key), len;
-  bool inside = false;
-  char *found = NULL, *value;
+  CLEANUP_BUF struct buf found = { 0 };
+  bool inside = false, set = false;
 
   for (const char *p = text; *p; p += len + (p[len] == '\n')) {
     const char *s = p + strspn (p, " \t"), *end;
@@ -356,14 +343,15 @@ ini_values (const char *text, const char *section, const char *key, bool list)
     s += strspn (s, " \t");
     while (end > s && isspace ((unsigned char) end[-1]))
       end--;
-    value = strndup (s, end > s ? (size_t) (end - s) : 0);
-    if (!list) {
-      free (found);
-      found = NULL;
+    set = true;
+    if (!list || end <= s)
+      buf_reset (&found);
+    if (end > s) {
+      buf_puts (&found, found.len ? " " : "");
+      buf_add (&found, s, (size_t) (end - s));
     }
-    found = add_to_list (found, value);
   }
-  return found;
+  return set && !found.failed ? strdup (buf_str (&found)) : NULL;
 }
 
 char *

@@ -147,6 +147,9 @@ add_drop_ins (const struct vfs *v, const char *dir, struct buf *to,
       continue;
     if (masked == -1 || guest_text (v, path, &text, e) == -1)
       return -1;
+    if (text.len > TEXT_FILE_MAX - MIN (to->len, TEXT_FILE_MAX))
+      return err_set (e, EFBIG, "%s: too much text with the files before it",
+                      path);
     buf_puts (to, "\n");
     buf_add (to, buf_str (&text), text.len);
   }

@@ -59,6 +59,11 @@ for a in 1 2 3 4 5 6; do mkdir "$r/etc/network/$a"
   for b in $(seq 40); do echo "source /etc/network/$((a + 1))/*" > "$r/etc/network/$a/$b"; done; done
 END
 
+# Half a million names do not take long.
+guest networkd-many-names $n/interfaces=unknown << 'END'
+plain; mkdir -p "$r/etc/systemd/network"; { echo '[Match]'; yes Name=a | head -n 500000; } > "$r/etc/systemd/network/a.network"
+END
+
 guest predictable-name $n/eth0=no $n/dhcp=no << 'END'
 plain; predictable; mkdir -p "$r/etc/network"
 printf 'auto ens33\niface ens33 inet dhcp\n' > "$r/etc/network/interfaces"
