@@ -594,6 +594,8 @@ netplan_file (const struct vfs *v unused_arg, const char *path, char *text,
   yaml_document_t doc;
   int r;
 
+  if (yaml_is_bounded (text, e) == -1)
+    return -1;
   if (!yaml_parser_initialize (&parser))
     return err_set (e, ENOMEM, "out of memory");
   yaml_parser_set_input_string (&parser, (const void *) text, strlen (text));

@@ -168,6 +168,9 @@ guest netplan-drivers $n/dhcp=yes << 'END'
 plain; mkdir -p "$r/etc/netplan"
 printf 'network:\n  ethernets:\n    a:\n      match: {driver: [e1000, "virtio*"]}\n      dhcp4: true\n' > "$r/etc/netplan/a.yaml"
 END
+guest netplan-deep $n/interfaces=unknown $n/dhcp=unknown << 'END'
+plain; mkdir -p "$r/etc/netplan"; yes '{a: [' | head -n 300000 | tr -d '\n' > "$r/etc/netplan/a.yaml"
+END
 guest netplan-broken $n/interfaces=unknown $n/dhcp=unknown << 'END'
 plain; mkdir -p "$r/etc/netplan"; printf 'network: [\n' > "$r/etc/netplan/a.yaml"
 END
