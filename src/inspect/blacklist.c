@@ -291,6 +291,23 @@ join_lines (char *text)
   *to = '\0';
 }
 
+/* "virtio_blk" or "virtio-blk option=1" in conf/modules of initramfs-tools. */
+static bool
+has_line (const char *text, const char *module)
+{
+  size_t len = strlen (module), i;
+
+  for (const char *p = text; *p; p += strcspn (p, "\n"), p += *p == '\n') {
+    p += strspn (p, " \t");
+    for (i = 0; i < len && (p[i] == module[i] ||
+                            (p[i] == '-' && module[i] == '_'));)
+      i++;
+    if (i == len && strchr (" \t\n", p[i]))
+      return true;
+  }
+  return false;
+}
+
 int
 blacklist_find (const struct blacklist_place *p,
                 const struct blacklist_module *m, struct blacklist *b,
@@ -313,8 +330,10 @@ blacklist_find (const struct blacklist_place *p,
     if (m->modaliases)
       blacklist_words (p, m->name, b);
     /* By its name: that asks for no blacklist, but for install. */
-    if (p->mkinitfs && b->found[0] &&
-        lists (p->cmdline, "modules", m->name, ANY_DASH, true))
+    if (b->found[0] &&
+        ((p->mkinitfs &&
+          lists (p->cmdline, "modules", m->name, ANY_DASH, true)) ||
+         (p->forced && has_line (p->forced, m->name))))
       b->not_known = true;
   }
   kernel_words (p, m, b);

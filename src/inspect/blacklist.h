@@ -25,6 +25,7 @@ struct blacklist_place {
   const char *cmdline;
   const char *version;  /* the kernel's */
   bool initramfs_tools; /* blacklist= counts there */
+  const char *forced;   /* names that its init loads by modprobe; or NULL */
   bool mkinitfs;        /* there, too; and what modules= names is loaded */
   enum { NO_DRACUT, MAYBE_DRACUT, DRACUT } dracut; /* rd.driver.blacklist= */
   bool inserted; /* by insmod, which asks nobody but the kernel */

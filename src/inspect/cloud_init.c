@@ -340,17 +340,19 @@ decide (struct cloud_init *c, struct err *e)
   return fact_set (f, e, "yes");
 }
 
-/* ds-identify is run by systemd's generator, before any driver is loaded from
- * the root filesystem: a drive that needs one is not there yet, and where
- * nothing else is found cloud-init does not start.  A provider may attach the
- * configuration otherwise than as a CD-ROM, so this is no `no`. */
+/* Where ds-identify is run by systemd's generator, that is before any driver
+ * is loaded from the root filesystem: a drive that needs one is not there
+ * yet, and where nothing else is found cloud-init does not start.  A provider
+ * may attach the configuration otherwise than as a CD-ROM, so this is no
+ * `no`. OpenRC runs it after hwdrivers. */
 static int
 check_drive (struct image *img, const struct identify *id,
              struct cloud_init *c, struct err *e)
 {
   const struct virtio *virtio;
 
-  if (!id->asked || !id->by_search || !fact_is (&c->enabled, "yes"))
+  if (!id->asked || !id->early || !id->by_search ||
+      !fact_is (&c->enabled, "yes"))
     return 0;
   virtio = image_virtio (img, e);
   if (!virtio)

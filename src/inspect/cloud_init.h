@@ -14,6 +14,7 @@
 /* What ds-identify does at boot, where the provider's disk is attached. */
 struct identify {
   bool asked;   /* it is run */
+  bool early;   /* ... by systemd's generator, before any service */
   bool decides; /* its list replaces that of cloud.cfg */
   int starts;   /* cloud-init, if systemd's generator asks: 1, 0; -1: only
                    where it finds a data source of LIST */

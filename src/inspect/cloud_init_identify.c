@@ -53,9 +53,9 @@ find_program (const struct vfs *v, struct buf *ret_text, struct err *e)
   return st.mode & 0111 ? guest_text (v, path, ret_text, e) : 0;
 }
 
-/* 1: something runs it at boot, before cloud-init. */
+/* 1: something runs it at boot, before cloud-init; *EARLY: the generator. */
 static int
-is_asked (const struct vfs *v, const char *init, struct err *e)
+is_asked (const struct vfs *v, const char *init, bool *early, struct err *e)
 {
   CLEANUP_FREE char *by = NULL;
   int r = 0;
@@ -64,7 +64,7 @@ is_asked (const struct vfs *v, const char *init, struct err *e)
     r = startup_unit_state (v, CLOUD_INIT_GENERATOR, true, NULL, e);
     if (r == -1)
       return -1;
-    r = r == UNIT_THERE;
+    r = *early = r == UNIT_THERE;
   }
   if (r == 0 && (!init || !strcmp (init, "openrc")))
     r = startup_openrc (v, IDENTIFY, &by, e);
@@ -406,9 +406,10 @@ cloud_init_identify (const struct vfs *v, const char *cmdline,
                      const struct os *os, struct identify *id, struct err *e)
 {
   CLEANUP_BUF struct buf script = { 0 };
-  int r = is_asked (v, os->init.value, e);
+  int r;
 
   *id = (struct identify){ .starts = 1 };
+  r = is_asked (v, os->init.value, &id->early, e);
   if (r == 1)
     r = find_program (v, &script, e);
   if (r != 1)

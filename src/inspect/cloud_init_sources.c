@@ -167,6 +167,8 @@ read_config (const struct vfs *v, const char *path, struct config *c,
 
   if (r <= 0)
     return r;
+  if (yaml_is_bounded (buf_str (&text), e) == -1)
+    return err_in (e, "%s", path);
   buf_printf (&c->files, "%s%s", c->files.len ? "\n" : "", path);
   c->network_new = false;
   to = read_yaml (&text, c, &set) == -1 ? &c->bad : set ? &c->by : NULL;

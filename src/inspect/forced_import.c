@@ -18,12 +18,14 @@
 #define SCRIPT_MAX ((size_t) 64 << 10)
 /* Scripts that others call; each start-up script names a few programs. */
 #define MAX_CALLED 2000
+/* Units that do; whether one is started takes a search through all links. */
+#define MAX_READERS 50
 
 struct search {
   const struct vfs *v;
   const char *init;
   struct fact *f;
-  unsigned called;
+  unsigned called, readers;
   bool started; /* one is started */
   char *idle;   /* one that nothing was found to start, or NULL */
 };
@@ -238,6 +240,9 @@ look_at_unit (struct search *s, const char *name, struct err *e)
     return r == -1 ? -1 : 0;
   if ((r = find_reader (s, path, &called, e)) != 1)
     return r;
+  if (++s->readers > MAX_READERS)
+    return err_set (e, EFBIG, "more than %d units read the settings",
+                    MAX_READERS);
   if ((r = startup_unit (s->v, name, &by, e)) == 1)
     r = startup_conditions (s->v, name, &fails, e);
   return r == -1 ? -1
@@ -321,26 +326,54 @@ look_at_cron (struct search *s, struct err *e)
   return 0;
 }
 
-static int
-look_at_others (struct search *s, struct err *e)
+static bool
+may_be (const struct search *s, const char *init)
 {
-  static const struct {
-    const char *dir, *suffix;
-    bool upstart;
-  } dirs[] = { { "/etc/local.d", ".start", false },
-               { "/etc/init", ".conf", true } };
-  int r = 0;
+  return !s->init || !*s->init || !strcmp (s->init, init);
+}
 
-  for (size_t i = 0; r == 0 && i < ARRAY_SIZE (dirs); i++) {
-    CLEANUP_NAMES struct names l = { .prefix = "", .suffix = dirs[i].suffix };
-    r = names_in (s->v, dirs[i].dir, &l, e);
-    for (size_t k = 0; r == 0 && k < l.list.len; k++) {
-      CLEANUP_FREE char *path =
-          path_printf (e, "%s/%s", dirs[i].dir, l.list.items[k]);
-      r = !path             ? -1
-          : dirs[i].upstart ? look_at (s, path, NULL, e)
-                            : look_at_local (s, path, e);
-    }
+/* OpenRC's service `local` runs them. */
+static int
+look_at_local_d (struct search *s, struct err *e)
+{
+  CLEANUP_NAMES struct names l = { .prefix = "", .suffix = ".start" };
+  CLEANUP_FREE char *by = NULL;
+  int started =
+      may_be (s, "openrc") ? startup_openrc (s->v, "local", &by, e) : 0;
+  int r = started == -1 ? -1 : names_in (s->v, "/etc/local.d", &l, e);
+
+  for (size_t i = 0; r == 0 && i < l.list.len; i++) {
+    CLEANUP_FREE char *path =
+        path_printf (e, "/etc/local.d/%s", l.list.items[i]);
+    r = !path     ? -1
+        : started ? look_at_local (s, path, e)
+                  : look_at (s, path, "no runlevel has local", e);
+  }
+  return r;
+}
+
+static int
+look_at_jobs (struct search *s, struct err *e)
+{
+  CLEANUP_NAMES struct names l = { .prefix = "", .suffix = ".conf" };
+  int r = names_in (s->v, "/etc/init", &l, e);
+
+  for (size_t i = 0; r == 0 && i < l.list.len; i++) {
+    CLEANUP_FREE char *path =
+        path_printf (e, "/etc/init/%s", l.list.items[i]);
+    CLEANUP_FREE char *name =
+        strndup (l.list.items[i], strlen (l.list.items[i]) - 5);
+    CLEANUP_FREE char *by = NULL;
+    int started;
+
+    if (!path || !name)
+      return err_set (e, ENOMEM, "out of memory");
+    started =
+        may_be (s, "upstart") ? startup_upstart (s->v, name, &by, e) : 0;
+    r = started == -1
+            ? -1
+            : look_at (s, path, started ? NULL : "Upstart does not start it",
+                       e);
   }
   return r;
 }
@@ -357,7 +390,8 @@ look_everywhere (struct search *s, struct err *e)
     if (look_at_local (s, locals[i], e) == -1)
       return -1;
   return look_at_scripts (s, e) == -1 || look_at_units (s, e) == -1 ||
-                 look_at_others (s, e) == -1 || look_at_cron (s, e) == -1
+                 look_at_local_d (s, e) == -1 || look_at_jobs (s, e) == -1 ||
+                 look_at_cron (s, e) == -1
              ? -1
              : 0;
 }

@@ -152,6 +152,10 @@ char *shell_value (const char *text, const char *key);
  * Non-zero stops. */
 int each_line (char *text, int (*fn) (void *arg, char *line), void *arg);
 
+/* libyaml takes time by the square of open brackets and of anchors: 0 where
+ * TEXT has no more of them than people write; else -1 and EFBIG. */
+int yaml_is_bounded (const char *text, struct err *e) must_check;
+
 /* Splits LINE at blanks into at most MAX words; returns their number. */
 size_t split_words (char *line, char **words, size_t max);
 

@@ -63,6 +63,7 @@ initramfs_free (struct initramfs *i)
   free_names (&i->inserted);
   buf_free (&i->modprobe);
   buf_free (&i->modules_dep);
+  buf_free (&i->forced);
   buf_free (&i->builtin);
   buf_free (&i->layout);
   *i = (struct initramfs){ 0 };

@@ -23,6 +23,7 @@ struct initramfs {
       modules;            /* "virtio_blk", sorted: of the version asked for */
   struct buf modprobe;    /* the modprobe.d files that count, by name */
   struct buf modules_dep; /* modules.dep of that version */
+  struct buf forced;  /* conf/modules of initramfs-tools: loaded by name */
   struct buf builtin; /* modules.builtin of that version, if it is there */
   struct buf layout;  /* evidence: one segment a line */
   size_t entries;

@@ -263,6 +263,8 @@ content_take (struct content *c, const struct initramfs_file *f,
   config = modprobe_config (name, &rank);
   if (config)
     return take_modprobe (c, f, config, rank, e);
+  if (!strcmp (name, "conf/modules"))
+    return take_text (c, f, &c->out->forced, e);
   if (!strcmp (name, "init") || !strcmp (name, "linuxrc"))
     return take_init (c, f, *name == 'l', e);
   note_maker (c, without_usr (name));

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "inspect/network_config.h"
+#include "inspect/startup.h"
 
 void
 network_free (struct network *n)
@@ -48,22 +49,23 @@ is_effective (const struct vfs *v, const char *path, struct err *e)
   return strcmp (buf_str (&target), "/dev/null") != 0;
 }
 
-/* Files in /etc of the same name replace those of the distribution. */
+/* Files in /etc of the same name replace those of the distribution; SUSE's
+ * are in /usr/lib alone before the two became one. */
 static int
-rule_is_on (const struct vfs *v, const char *etc_dir, const char *lib_dir,
-            const char *name, struct err *e)
+rule_is_on (const struct vfs *v, const char *name, struct err *e)
 {
-  char path[256];
-  struct vfs_node n;
+  static const char *const dirs[] = { "/etc/udev/rules.d",
+                                      "/lib/udev/rules.d",
+                                      "/usr/lib/udev/rules.d" };
+  int r = 0;
 
-  snprintf (path, sizeof path, "%s/%s", etc_dir, name);
-  if (vfs_walk (v, path, VFS_NOFOLLOW, &n, e) == 0)
-    return is_effective (v, path, e);
-  if (!err_is_absent (e))
-    return -1;
-  err_clear (e);
-  snprintf (path, sizeof path, "%s/%s", lib_dir, name);
-  return is_effective (v, path, e);
+  for (size_t i = 0; i < ARRAY_SIZE (dirs); i++) {
+    CLEANUP_FREE char *path = NULL;
+    r = there_printf (v, true, &path, e, "%s/%s", dirs[i], name);
+    if (r != 0)
+      return r == -1 ? -1 : is_effective (v, path, e);
+  }
+  return 0;
 }
 
 /* Does the .link file TEXT apply to a virtio card of unknown address and
@@ -71,8 +73,12 @@ rule_is_on (const struct vfs *v, const char *etc_dir, const char *lib_dir,
 static bool
 link_applies (const char *text)
 {
-  static const char *const others[] = { "MACAddress", "PermanentMACAddress",
-                                        "Path", "Virtualization" };
+  static const char *const others[] = { "MACAddress",   "PermanentMACAddress",
+                                        "Path",         "Virtualization",
+                                        "Kind",         "Property",
+                                        "Host",         "Firmware",
+                                        "Credential",   "KernelCommandLine",
+                                        "KernelVersion" };
   CLEANUP_FREE char *driver = ini_value (text, "Match", "Driver"),
                     *type = ini_value (text, "Match", "Type"),
                     *name = ini_value (text, "Match", "OriginalName");
@@ -87,8 +93,9 @@ link_applies (const char *text)
          (!name || fnmatch (name, "eth0", 0) == 0);
 }
 
-/* What the first .link file that applies does: 1: names it by its place, or
- * otherwise than eth0; 0: eth0; -1. */
+/* What the first .link file that applies does: 1: names it by its place,
+ * where net.ifnames allows that; 2: has a name for it, and that is not eth0;
+ * 0: eth0. */
 static int
 name_by_link (const char *path, const char *text, struct fact *f)
 {
@@ -98,14 +105,16 @@ name_by_link (const char *path, const char *text, struct fact *f)
 
   fact_evidence (f, "systemd: %s: NamePolicy=%s Name=%s", path,
                  policy ? policy : "", name ? name : "");
+  if (name && *name && strcmp (name, "eth0") != 0)
+    return 2; /* or its place: never eth0 */
   for (size_t i = 0; policy && i < ARRAY_SIZE (places); i++)
     if (strstr (policy, places[i]))
       return 1;
   /* The distribution's own has one in every release. */
-  if (!policy && !name &&
-      !strcmp (path, "/lib/systemd/network/99-default.link"))
+  if (!policy && !name && strncmp (path, "/etc/", 5) != 0 &&
+      !strcmp (strrchr (path, '/'), "/99-default.link"))
     return 1;
-  return name && *name && strcmp (name, "eth0") != 0;
+  return 0;
 }
 
 struct links {
@@ -133,15 +142,20 @@ take_link (void *arg, const char *path, struct err *e)
 static int
 look_at_links (const struct vfs *v, struct fact *f, struct err *e)
 {
+  static const char lib[] = "/lib/systemd/network";
   struct links l = { v, f, 0 };
+  int r = vfs_exists (v, lib, e);
 
-  return each_layered_file (v, "/etc/systemd/network", "/lib/systemd/network",
-                            ".link", take_link, &l, e) == -1
-             ? -1
-             : l.answer;
+  if (r == -1)
+    return -1;
+  r = each_layered_file (v, "/etc/systemd/network",
+                         r ? lib : "/usr/lib/systemd/network", ".link",
+                         take_link, &l, e);
+  return r == -1 ? -1 : l.answer;
 }
 
-/* 1: names like ens5 are given (systemd since version 197). */
+/* 1: names like ens5 are given (systemd since version 197); 2: another,
+ * whatever the command line says. */
 static int
 names_are_predictable (const struct vfs *v, struct fact *f, struct err *e)
 {
@@ -150,7 +164,7 @@ names_are_predictable (const struct vfs *v, struct fact *f, struct err *e)
   int r = 0;
 
   for (size_t i = 0; r == 0 && i < ARRAY_SIZE (rules); i++) {
-    r = rule_is_on (v, "/etc/udev/rules.d", "/lib/udev/rules.d", rules[i], e);
+    r = rule_is_on (v, rules[i], e);
     if (r == 1)
       fact_evidence (f, "udev: %s is in force", rules[i]);
   }
@@ -183,10 +197,36 @@ eth0_is_taken (const struct vfs *v, struct fact *f, struct err *e)
   return 0;
 }
 
-static int
-decide_eth0 (const struct vfs *v, const struct boot *b, struct fact *f,
-             struct err *e)
+/* SUSE's systemd of SLE 12 and 15, and of what is built from them, names
+ * cards by their place only where net.ifnames=1 asks for it (SUSE's knowledge
+ * base, 000020417). */
+static bool
+has_classical_names (const struct os *os)
 {
+  static const struct {
+    const char *id, *version;
+  } systems[] = { { "sle", "12" },
+                  { "sle", "15" },
+                  { "opensuse", "42." },
+                  { "opensuse-leap", "42." },
+                  { "opensuse-leap", "15." } };
+  const char *id = os->id.value ? os->id.value : "",
+             *version = os->version.value ? os->version.value : "";
+
+  for (size_t i = 0; i < ARRAY_SIZE (systems); i++)
+    if ((!strcmp (systems[i].id, "sle")
+             ? !strncmp (id, "sle", 3) && strcspn (version, ". ") == 2
+             : !strcmp (id, systems[i].id)) &&
+        !strncmp (version, systems[i].version, strlen (systems[i].version)))
+      return true;
+  return false;
+}
+
+static int
+decide_eth0 (const struct vfs *v, const struct boot *b, const struct os *os,
+             struct fact *f, struct err *e)
+{
+  const bool classical = has_classical_names (os);
   const char *word;
   int r;
 
@@ -202,6 +242,11 @@ decide_eth0 (const struct vfs *v, const struct boot *b, struct fact *f,
     return fact_could_not_look (f, e);
   if (r == 0)
     return fact_set (f, e, "yes");
+  if (r == 2)
+    return fact_reason (f, e, "a .link file has another name for the card") ==
+                   -1
+               ? -1
+               : fact_set (f, e, "no");
   if (!b->cmdline.value)
     return fact_unknown (f, e, "the kernel command line is not known: %s",
                          b->cmdline.reason ? b->cmdline.reason : "");
@@ -209,7 +254,10 @@ decide_eth0 (const struct vfs *v, const struct boot *b, struct fact *f,
   fact_evidence (f, "kernel command line: %.*s",
                  word ? (int) strcspn (word, " \t") : 18,
                  word ? word : "no net.ifnames set");
-  if (word && word[12] == '0')
+  if (classical)
+    fact_evidence (f, "%s %s: names like ens5 only with net.ifnames=1",
+                   os->id.value, os->version.value);
+  if (word ? word[12] == '0' : classical)
     return fact_set (f, e, "yes");
   if (fact_reason (f, e,
                    "the card gets a name like ens5: net.ifnames=0 is not on"
@@ -391,18 +439,16 @@ all_unknown (struct network *n, const char *why, struct err *e)
   return 0;
 }
 
-static int
-decide (struct image *img, const struct vfs *v, const struct boot *b,
-        struct network *n, struct err *e)
+int
+network_decide (const struct vfs *v, const struct boot *b,
+                const struct os *os, const struct cloud_init *c,
+                struct network *n, struct err *e)
 {
   __attribute__ ((
       cleanup (network_config_free))) struct card_vec cards = { 0 };
-  const struct cloud_init *c = image_cloud_init (img, e);
   bool given;
 
-  if (!c)
-    return -1;
-  if (decide_eth0 (v, b, &n->eth0, e) == -1)
+  if (decide_eth0 (v, b, os, &n->eth0, e) == -1)
     return -1;
   given = fact_is (&c->would_run, "yes") && c->network == CLOUD_NETWORK_GIVEN;
   if ((given ? network_config_add_netplan (v, c->network_by, &cards, e)
@@ -425,11 +471,14 @@ network_compute (void *arg, struct err *e)
   struct network *n = &img->network;
   const struct guest *g = image_guest (img, e);
   const struct boot *b = g ? image_boot (img, e) : NULL;
+  const struct os *os = b ? image_os (img, e) : NULL;
+  const struct cloud_init *c;
 
-  if (!b)
+  if (!os)
     return -1;
   network_free (n);
   if (!g->root)
     return all_unknown (n, g->family.value ? NULL : g->family.reason, e);
-  return decide (img, &g->vfs, b, n, e);
+  c = image_cloud_init (img, e);
+  return c ? network_decide (&g->vfs, b, os, c, n, e) : -1;
 }

@@ -9,6 +9,8 @@
 
 #define MAX_CARDS   1000
 #define MAX_SOURCED 8 /* interfaces files that include others */
+#define MAX_FILES   1000
+#define MAX_STARTED 10000 /* names behind auto and allow-* */
 
 void
 network_config_free (struct card_vec *v)
@@ -115,7 +117,7 @@ struct interfaces {
   const char *path;
   struct card_vec *to;
   struct text_vec started;
-  unsigned depth;
+  unsigned depth, files;
   struct err *err;
 };
 
@@ -148,7 +150,7 @@ source_from (struct interfaces *n, const char *dir, const char *glob)
   for (size_t i = 0; i < files.list.len; i++) {
     CLEANUP_FREE char *path = NULL;
 
-    if (glob ? fnmatch (glob, files.list.items[i], 0) != 0
+    if (glob ? fnmatch (glob, files.list.items[i], FNM_PERIOD) != 0
              : !is_plain_name (files.list.items[i]))
       continue;
     path = path_printf (n->err, "%s/%s", whole, files.list.items[i]);
@@ -205,8 +207,8 @@ static int
 interfaces_line (void *arg, char *line)
 {
   struct interfaces *n = arg;
-  char *w[8] = { 0 };
-  size_t words = split_words (line, w, 8);
+  char *w[64] = { 0 };
+  size_t words = split_words (line, w, ARRAY_SIZE (w));
 
   if (words < 2 || w[0][0] == '#')
     return 0;
@@ -219,7 +221,11 @@ interfaces_line (void *arg, char *line)
   if (strcmp (w[0], "auto") != 0 && strncmp (w[0], "allow-", 6) != 0)
     return 0;
   for (size_t i = 1; i < words; i++) {
-    char *copy = strdup (w[i]);
+    char *copy;
+    if (n->started.len >= MAX_STARTED)
+      return err_set (n->err, EFBIG, "more than %d cards are started",
+                      MAX_STARTED);
+    copy = strdup (w[i]);
     if (!copy || text_vec_push (&n->started, copy) == -1) {
       free (copy);
       return err_set (n->err, ENOMEM, "out of memory");
@@ -237,6 +243,9 @@ read_interfaces (struct interfaces *n, const char *path)
 
   if (n->depth >= MAX_SOURCED)
     return err_set (n->err, ELOOP, "%s: files that include each other", path);
+  if (++n->files > MAX_FILES)
+    return err_set (n->err, EFBIG, "more than %d files of interfaces",
+                    MAX_FILES);
   r = guest_text (n->v, path, &text, n->err);
   if (r != 1 || !text.data)
     return r == -1 ? -1 : 0;
@@ -308,27 +317,14 @@ ifcfg_file (const struct vfs *v unused_arg, const char *path, char *text,
 
 /* --- ini files: networkd and NetworkManager -------------------------- */
 
-/* VALUE (which it takes) behind what FOUND lists; an empty one begins anew.
- */
-static char *
-add_to_list (char *found, char *value)
-{
-  CLEANUP_FREE char *before = found, *after = value;
-  char *both;
-
-  if (!before || !after || !*after)
-    return steal_ptr (&after);
-  return asprintf (&both, "%s %s", before, after) == -1 ? NULL : both;
-}
-
 /* The value of KEY in [SECTION] of TEXT, to be freed; NULL: not set.  The
- * last one counts, or with LIST all do. */
+ * last one counts, or with LIST all behind the last empty one. */
 static char *
 ini_values (const char *text, const char *section, const char *key, bool list)
 {
   size_t section_len = strlen (section), key_len = strlen (key), len;
-  bool inside = false;
-  char *found = NULL, *value;
+  CLEANUP_BUF struct buf found = { 0 };
+  bool inside = false, set = false;
 
   for (const char *p = text; *p; p += len + (p[len] == '\n')) {
     const char *s = p + strspn (p, " \t"), *end;
@@ -347,14 +343,15 @@ ini_values (const char *text, const char *section, const char *key, bool list)
     s += strspn (s, " \t");
     while (end > s && isspace ((unsigned char) end[-1]))
       end--;
-    value = strndup (s, end > s ? (size_t) (end - s) : 0);
-    if (!list) {
-      free (found);
-      found = NULL;
+    set = true;
+    if (!list || end <= s)
+      buf_reset (&found);
+    if (end > s) {
+      buf_puts (&found, found.len ? " " : "");
+      buf_add (&found, s, (size_t) (end - s));
     }
-    found = add_to_list (found, value);
   }
-  return found;
+  return set && !found.failed ? strdup (buf_str (&found)) : NULL;
 }
 
 char *
@@ -516,6 +513,29 @@ netplan_flag (yaml_document_t *doc, yaml_node_t *node, const char *key,
     *to = is_yes (text) || !strcasecmp (text, "y");
 }
 
+/* Does `driver` of a match, a pattern or several, leave virtio's card out?
+ * *RET: one of them. */
+static bool
+is_other_driver (yaml_document_t *doc, yaml_node_t *node, const char **ret)
+{
+  yaml_node_item_t *i;
+  const char *s = yaml_text (node);
+
+  *ret = s;
+  if (s)
+    return fnmatch (s, "virtio_net", 0) != 0;
+  if (!node || node->type != YAML_SEQUENCE_NODE)
+    return false;
+  for (i = node->data.sequence.items.start; i < node->data.sequence.items.top;
+       i++) {
+    s = yaml_text (yaml_document_get_node (doc, *i));
+    if (s && fnmatch (s, "virtio_net", 0) == 0)
+      return false;
+    *ret = s ? s : *ret;
+  }
+  return *ret;
+}
+
 /* What a later file says replaces what an earlier one said; addresses are
  * added. */
 static int
@@ -528,9 +548,12 @@ netplan_card (yaml_document_t *doc, const char *id, yaml_node_t *node,
              *renamed = yaml_text (yaml_get (doc, node, "set-name")),
              *mode = yaml_text (yaml_get (doc, node, "activation-mode"));
   struct card *c = netplan_begin (id, path, to, e);
+  const char *driver;
 
   if (!c)
     return -1;
+  if (is_other_driver (doc, yaml_get (doc, match, "driver"), &driver) && !mac)
+    mac = driver;
   if (match && !name)
     name = renamed ? renamed : "*";
   if (replace (&c->name, name, e) == -1 || replace (&c->mac, mac, e) == -1)
@@ -571,6 +594,8 @@ netplan_file (const struct vfs *v unused_arg, const char *path, char *text,
   yaml_document_t doc;
   int r;
 
+  if (yaml_is_bounded (text, e) == -1)
+    return -1;
   if (!yaml_parser_initialize (&parser))
     return err_set (e, ENOMEM, "out of memory");
   yaml_parser_set_input_string (&parser, (const void *) text, strlen (text));

@@ -9,7 +9,8 @@
 /* One card, or a pattern of cards, in one configuration. */
 struct card {
   char *name;   /* "eth0", or a pattern ("en*", "*"); never NULL */
-  char *mac;    /* configured for a card with this address alone; or NULL */
+  char *mac;    /* configured for a card with this address, or of this driver,
+                   alone; or NULL */
   char *source; /* the file; of netplan the last that has something of it */
   char *id;     /* netplan's name of the definition, or NULL */
   bool started; /* at boot */
@@ -39,5 +40,10 @@ int each_layered_file (const struct vfs *v, const char *own, const char *lib,
  * last one counts. */
 char *ini_value (const char *text, const char *section, const char *key);
 void network_config_free (struct card_vec *v);
+
+/* Fills N, for a guest with these findings. */
+int network_decide (const struct vfs *v, const struct boot *b,
+                    const struct os *os, const struct cloud_init *c,
+                    struct network *n, struct err *e) must_check;
 
 #endif

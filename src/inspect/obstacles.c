@@ -226,7 +226,9 @@ look_at_ssh (const struct guest *g, const struct os *os, struct fact *f,
     if (found == 1)
       fact_evidence (f, "started by: %s", by);
   }
-  for (size_t i = 0; found == 0 && i < ARRAY_SIZE (names); i++) {
+  for (size_t i = 0;
+       found == 0 && fact_is (&os->init, "systemd") && i < ARRAY_SIZE (names);
+       i++) {
     CLEANUP_FREE char *unit = path_printf (e, "%s.service", names[i]);
     if (!unit || (r = startup_presets_apply (&g->vfs, unit, e)) == -1)
       found = -1;

@@ -8,8 +8,9 @@
 
 #include "base/bytes.h"
 
-/* Targets that pull in targets: cloud-init.target of a target of a boot. */
-#define MAX_DEPTH 4
+/* Units that pull each other in: each is looked at once.  From a service it
+ * is one or two to a target of a boot, as cloud-init.target. */
+#define MAX_PULLING 32
 
 /* --- files ----------------------------------------------------------- */
 
@@ -146,6 +147,9 @@ add_drop_ins (const struct vfs *v, const char *dir, struct buf *to,
       continue;
     if (masked == -1 || guest_text (v, path, &text, e) == -1)
       return -1;
+    if (text.len > TEXT_FILE_MAX - MIN (to->len, TEXT_FILE_MAX))
+      return err_set (e, EFBIG, "%s: too much text with the files before it",
+                      path);
     buf_puts (to, "\n");
     buf_add (to, buf_str (&text), text.len);
   }
@@ -248,23 +252,30 @@ startup_conditions (const struct vfs *v, const char *name, char **ret,
     return -1;
   if (!text.data)
     return 1;
-  for (line = strtok_r (text.data, "\n", &save); line && r == 1;
+  for (line = strtok_r (text.data, "\n", &save); line && r != -1;
        line = strtok_r (NULL, "\n", &save)) {
     char *value = strchr (line, '=');
     line += strspn (line, " \t");
-    if (!value || value[1] == '|' || value[1] == '\0')
-      continue; /* one of several, or taken back: not followed */
+    if (!value || strncmp (line, "Condition", 9) != 0)
+      continue;
+    value += 1 + strspn (value + 1, " \t");
+    value[strcspn (value, " \t\r")] = '\0';
+    if (!*value) { /* takes back all conditions, of any kind */
+      free (*ret);
+      *ret = NULL;
+    }
+    if (!*value || *value == '|' || *ret)
+      continue; /* '|': one of several, not followed */
     for (size_t i = 0; r == 1 && i < ARRAY_SIZE (keys); i++)
       if (strcspn (line, " \t=") == strlen (keys[i]) &&
-          !strncmp (line, keys[i], strlen (keys[i]))) {
-        value += 1 + strspn (value + 1, " \t");
-        value[strcspn (value, " \t\r")] = '\0';
-        r = holds (v, keys[i], value, e);
-        if (r == 0 && !(*ret = path_printf (e, "%s=%s", keys[i], value)))
-          return -1;
+          !strncmp (line, keys[i], strlen (keys[i])) &&
+          (r = holds (v, keys[i], value, e)) == 0) {
+        *ret = path_printf (e, "%s=%s", keys[i], value);
+        r = *ret ? 1 : -1;
+        break;
       }
   }
-  return r;
+  return r == -1 ? -1 : !*ret;
 }
 
 /* Does what default.target leads to reach TARGET?  Graphical and the
@@ -322,13 +333,33 @@ every_boot_reaches (const struct vfs *v, const char *target, struct err *e)
   return default_reaches (v, target, e);
 }
 
-static int pulled_in (const struct vfs *v, const char *name, unsigned depth,
-                      char **ret_path, struct err *e);
+static int pulled_in (const struct vfs *v, const char *name,
+                      struct names *seen, char **ret_path, struct err *e);
+
+/* 1: NAME is new in SEEN; 0, -1. */
+static int
+see (struct names *seen, const char *name, struct err *e)
+{
+  char *copy;
+
+  for (size_t i = 0; i < seen->list.len; i++)
+    if (!strcmp (seen->list.items[i], name))
+      return 0;
+  if (seen->list.len >= MAX_PULLING)
+    return err_set (e, EFBIG, "more than %d units pull each other in",
+                    MAX_PULLING);
+  copy = strdup (name);
+  if (!copy || text_vec_push (&seen->list, copy) == -1) {
+    free (copy);
+    return err_set (e, ENOMEM, "out of memory");
+  }
+  return 1;
+}
 
 /* The links to NAME in the directories of DIR that end with SUFFIX. */
 static int
 pulled_in_from (const struct vfs *v, const char *dir, const char *suffix,
-                const char *name, unsigned depth, char **ret_path,
+                const char *name, struct names *seen, char **ret_path,
                 struct err *e)
 {
   CLEANUP_NAMES struct names l = { .prefix = "", .suffix = suffix };
@@ -352,8 +383,8 @@ pulled_in_from (const struct vfs *v, const char *dir, const char *suffix,
     if (!target)
       return err_set (e, ENOMEM, "out of memory");
     r = every_boot_reaches (v, target, e);
-    if (r == 0 && depth < MAX_DEPTH)
-      r = pulled_in (v, target, depth + 1, &by, e);
+    if (r == 0 && (r = see (seen, target, e)) == 1)
+      r = pulled_in (v, target, seen, &by, e);
     if (r != -1 && (r == 1 || !*ret_path)) {
       free (*ret_path);
       *ret_path = steal_ptr (&path);
@@ -363,7 +394,7 @@ pulled_in_from (const struct vfs *v, const char *dir, const char *suffix,
 }
 
 static int
-pulled_in (const struct vfs *v, const char *name, unsigned depth,
+pulled_in (const struct vfs *v, const char *name, struct names *seen,
            char **ret_path, struct err *e)
 {
   static const char *const suffixes[] = { ".wants", ".requires", ".upholds" };
@@ -374,7 +405,7 @@ pulled_in (const struct vfs *v, const char *name, unsigned depth,
     return r == -1 ? -1 : 0;
   r = 0;
   for (size_t i = 0; r == 0 && i < N * ARRAY_SIZE (unit_dirs); i++)
-    r = pulled_in_from (v, unit_dirs[i / N], suffixes[i % N], name, depth,
+    r = pulled_in_from (v, unit_dirs[i / N], suffixes[i % N], name, seen,
                         ret_path, e);
   return r;
 }
@@ -383,8 +414,10 @@ int
 startup_unit (const struct vfs *v, const char *name, char **ret_path,
               struct err *e)
 {
+  CLEANUP_NAMES struct names seen = { .prefix = "", .suffix = "" };
+
   *ret_path = NULL;
-  return pulled_in (v, name, 0, ret_path, e);
+  return pulled_in (v, name, &seen, ret_path, e);
 }
 
 /* --- System V -------------------------------------------------------- */

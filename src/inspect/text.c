@@ -7,7 +7,8 @@
 #include "inspect/image_priv.h"
 
 /* In one directory; modprobe.d, cloud.cfg.d and their like have a few. */
-#define MAX_NAMES 1000
+#define MAX_NAMES      1000
+#define MAX_YAML_MARKS 10000
 
 int
 guest_text (const struct vfs *v, const char *path, struct buf *ret,
@@ -87,6 +88,18 @@ each_line (char *text, int (*fn) (void *, char *), void *arg)
        line = strtok_r (NULL, "\n", &save))
     r = fn (arg, line);
   return r;
+}
+
+int
+yaml_is_bounded (const char *text, struct err *e)
+{
+  size_t n = 0;
+
+  for (const char *p = text; (p = strpbrk (p, "[{&")); p++)
+    if (++n > MAX_YAML_MARKS)
+      return err_set (e, EFBIG, "more than %d brackets and anchors in YAML",
+                      MAX_YAML_MARKS);
+  return 0;
 }
 
 size_t

@@ -482,6 +482,7 @@ blocked_in_initramfs (struct fact *f, const struct sources *s,
                                    .cmdline = s->cmdline,
                                    .version = s->version,
                                    .initramfs_tools = i->takes_blacklist,
+                                   .forced = buf_str (&i->forced),
                                    .mkinitfs = i->mkinitfs,
                                    .dracut = i->dracut ? DRACUT : NO_DRACUT,
                                    .inserted =

@@ -165,6 +165,13 @@ END
 guest no-search-for-cdrom cloud_init=yes $p/warnings= << 'END'
 identify; list '[ ConfigDrive, None ]'; cdrom
 END
+# OpenRC runs ds-identify when hwdrivers has loaded what the hardware needs.
+guest no-cdrom-but-openrc cloud_init=yes $p/warnings= << 'END'
+identify; cdrom; openrc; touch "$r/etc/init.d/cloud-init-ds-identify"
+list '[ NoCloud, ConfigDrive, Ec2 ]'
+for s in cloud-init cloud-init-ds-identify; do ln -s /etc/init.d/$s "$r/etc/runlevels/boot/$s"; done
+ln -s /etc/init.d/sshd "$r/etc/runlevels/default/sshd"; touch "$r/etc/init.d/sshd"
+END
 guest no-cdrom-and-enabled cloud_init=yes $p/warnings= << 'END'
 identify; cdrom; echo 'policy: search,notfound=enabled' > "$r/etc/cloud/ds-identify.cfg"
 END
@@ -234,6 +241,18 @@ openrc; ln -s /etc/init.d/cloud-init "$r/etc/runlevels/default/cloud-init"
 echo 'test -e /etc/cloud/cloud-init.disabled' >> "$r/etc/init.d/cloud-init"; touch "$r/etc/cloud/cloud-init.disabled"
 END
 
+# Targets that want each other are followed once: in all orders it would take
+# years.
+guest wants-each-other cloud_init=unknown << 'END'
+rm "$(units)"/*.wants/cloud-*
+printf '[Unit]\n' > "$(units)/t1.target"
+for a in $(seq 20); do
+  [ $a = 1 ] || ln "$(units)/t1.target" "$(units)/t$a.target"
+  mkdir "$(units)/t$a.target.wants"
+  for b in cloud-init.service t{1..20}.target; do ln "$(units)/t1.target" "$(units)/t$a.target.wants/$b"; done
+done
+END
+
 # --- the script of a forced import ----------------------------------------
 
 reader='#!/bin/sh
@@ -263,6 +282,23 @@ guest unit-of-rescue $c/forced_import=no << 'END'
 echo "$reader" > "$r/usr/bin/os_config"; mkdir -p "$(units)/rescue.target.wants"
 printf '[Service]\nExecStart=/bin/sh /usr/bin/os_config\n' > "$(units)/os_config.service"
 ln -s ../os_config.service "$(units)/rescue.target.wants/"
+END
+guest local.d $c/forced_import=yes << 'END'
+openrc; mkdir "$r/etc/local.d"; echo "$reader" > "$r/etc/local.d/a.start"; chmod 755 "$r/etc/local.d/a.start"
+touch "$r/etc/init.d/local"; ln -s /etc/init.d/local "$r/etc/runlevels/default/local"
+END
+guest local.d-not-started $c/forced_import=no << 'END'
+openrc; mkdir "$r/etc/local.d"; echo "$reader" > "$r/etc/local.d/a.start"; chmod 755 "$r/etc/local.d/a.start"
+END
+guest upstart-job $c/forced_import=yes << 'END'
+upstart; printf 'start on startup\nscript\n%s\nend script\n' "$reader" > "$r/etc/init/import.conf"
+END
+guest upstart-job-manual $c/forced_import=no << 'END'
+upstart; printf 'start on startup\nmanual\nscript\n%s\nend script\n' "$reader" > "$r/etc/init/import.conf"
+END
+# Ubuntu 16.04 has jobs that its systemd does not run.
+guest upstart-job-of-systemd $c/forced_import=no << 'END'
+mkdir "$r/etc/init"; printf 'start on startup\nscript\n%s\nend script\n' "$reader" > "$r/etc/init/import.conf"
 END
 guest cron $c/forced_import=yes << 'END'
 echo "$reader" > "$r/usr/bin/os_config"; chmod 755 "$r/usr/bin/os_config"; mkdir -p "$r/etc/cron.d" "$(units)/multi-user.target.wants"

@@ -225,6 +225,10 @@ mkdir -p "$r/etc/systemd/system-generators"
 ln -s /dev/null "$r/etc/systemd/system-generators/cloud-init-generator"
 END
 
+# initramfs-tools loads what conf/modules names, and asks no blacklist for it.
+guest blacklisted-and-forced has_virtio=unknown << 'END'
+mkdir -p "$i/etc/modprobe.d" "$i/conf"; echo 'blacklist virtio_blk' > "$i/etc/modprobe.d/x.conf"; echo virtio_blk > "$i/conf/modules"
+END
 guest disabled-by-ds-identify cloud_init=no << 'END'
 mkdir -p "$r/usr/lib/cloud-init"; echo '#!/bin/sh' > "$r/usr/lib/cloud-init/ds-identify"
 chmod 755 "$r/usr/lib/cloud-init/ds-identify"

@@ -41,6 +41,29 @@ printf 'auto eth0\niface eth0 inet static\n address 10.0.0.2/24\niface eth0 inet
   > "$r/etc/network/interfaces"
 END
 
+# More names on a line than a few; names that a shell's * leaves out.
+guest ifupdown-many $n/dhcp=yes << 'END'
+plain; mkdir -p "$r/etc/network"
+printf 'auto lo eth9 eth8 eth7 eth6 eth5 eth4 eth3 eth2 eth1 eth0\niface eth0 inet dhcp\n' > "$r/etc/network/interfaces"
+END
+guest ifupdown-hidden-file $n/interfaces="eth0	dhcp	/etc/network/interfaces.d/eth0" << 'END'
+plain; mkdir -p "$r/etc/network/interfaces.d"
+echo 'source /etc/network/interfaces.d/*' > "$r/etc/network/interfaces"
+printf 'auto eth0\niface eth0 inet dhcp\n' > "$r/etc/network/interfaces.d/eth0"
+printf 'iface eth1 inet dhcp\n' > "$r/etc/network/interfaces.d/.eth1.swp"
+END
+# Each of a few files has all of the next directory read again.
+guest ifupdown-fan $n/interfaces=unknown << 'END'
+plain; mkdir -p "$r/etc/network"; echo 'source /etc/network/1/*' > "$r/etc/network/interfaces"
+for a in 1 2 3 4 5 6; do mkdir "$r/etc/network/$a"
+  for b in $(seq 40); do echo "source /etc/network/$((a + 1))/*" > "$r/etc/network/$a/$b"; done; done
+END
+
+# Half a million names do not take long.
+guest networkd-many-names $n/interfaces=unknown << 'END'
+plain; mkdir -p "$r/etc/systemd/network"; { echo '[Match]'; yes Name=a | head -n 500000; } > "$r/etc/systemd/network/a.network"
+END
+
 guest predictable-name $n/eth0=no $n/dhcp=no << 'END'
 plain; predictable; mkdir -p "$r/etc/network"
 printf 'auto ens33\niface ens33 inet dhcp\n' > "$r/etc/network/interfaces"
@@ -56,6 +79,34 @@ guest masked-policy $n/eth0=yes << 'END'
 plain; predictable; mkdir -p "$r/etc/udev/rules.d"; ln -s /dev/null "$r/etc/udev/rules.d/80-net-setup-link.rules"
 END
 
+# SUSE before the merge of /usr: nothing of systemd's is in /lib.
+guest predictable-in-usr $n/eth0=no << 'END'
+plain; [ ! -L "$r/lib" ] || { rm "$r/lib"; mkdir "$r/lib"; ln -s ../usr/lib/modules "$r/lib/modules"; }
+mkdir -p "$r"/usr/lib/{udev/rules.d,systemd/network}; echo rule > "$r/usr/lib/udev/rules.d/80-net-setup-link.rules"
+printf '[Match]\nOriginalName=*\n[Link]\nNamePolicy=keep kernel database onboard slot path\n' > "$r/usr/lib/systemd/network/99-default.link"
+END
+# SLE's systemd does so only where it is asked to.
+sle () { predictable; printf 'ID="%s"\nVERSION_ID="%s"\nNAME=x\n' "$1" "$2" > "$r/etc/os-release"; }
+guest sles $n/eth0=yes << 'END'
+plain; sle sles 15.5
+END
+guest sles-asked $n/eth0=no << 'END'
+plain; sle sles 15.5; sed -i 's/ro quiet/ro net.ifnames=1/' "$r/boot/grub/grub.cfg"
+END
+guest leap $n/eth0=yes << 'END'
+plain; sle opensuse-leap 15.6
+END
+guest tumbleweed $n/eth0=no << 'END'
+plain; sle opensuse-tumbleweed 20240101
+END
+# A name that a file gives is given without net.ifnames, too.
+guest link-name-and-no-ifnames $n/eth0=no << 'END'
+plain; predictable; mkdir -p "$r/etc/systemd/network"; printf '[Match]\nDriver=virtio_net\n[Link]\nName=lan0\n' > "$r/etc/systemd/network/10-lan.link"
+sed -i 's/ro quiet/ro net.ifnames=0/' "$r/boot/grub/grub.cfg"
+END
+guest link-of-another-kind $n/eth0=no << 'END'
+plain; predictable; printf '[Match]\nKind=bridge bond team\n[Link]\nNamePolicy=kernel\n' > "$r/lib/systemd/network/98-default-mac-none.link"
+END
 guest link-kernel-names $n/eth0=yes << 'END'
 plain; predictable; mkdir -p "$r/etc/systemd/network"; printf '[Match]\nOriginalName=*\n[Link]\nNamePolicy=kernel\n' > "$r/etc/systemd/network/99-default.link"
 END
@@ -109,6 +160,17 @@ plain; predictable; mkdir -p "$r/etc/netplan"
 printf 'network:\n  ethernets:\n    ens33:\n      addresses: [10.0.0.2/24]\n' > "$r/etc/netplan/a.yaml"
 END
 
+guest netplan-other-driver $n/dhcp=no << 'END'
+plain; mkdir -p "$r/etc/netplan"
+printf 'network:\n  ethernets:\n    a:\n      match: {driver: vmxnet3}\n      dhcp4: true\n' > "$r/etc/netplan/a.yaml"
+END
+guest netplan-drivers $n/dhcp=yes << 'END'
+plain; mkdir -p "$r/etc/netplan"
+printf 'network:\n  ethernets:\n    a:\n      match: {driver: [e1000, "virtio*"]}\n      dhcp4: true\n' > "$r/etc/netplan/a.yaml"
+END
+guest netplan-deep $n/interfaces=unknown $n/dhcp=unknown << 'END'
+plain; mkdir -p "$r/etc/netplan"; yes '{a: [' | head -n 300000 | tr -d '\n' > "$r/etc/netplan/a.yaml"
+END
 guest netplan-broken $n/interfaces=unknown $n/dhcp=unknown << 'END'
 plain; mkdir -p "$r/etc/netplan"; printf 'network: [\n' > "$r/etc/netplan/a.yaml"
 END

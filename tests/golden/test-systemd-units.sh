@@ -119,6 +119,7 @@ guest wanted-by-a-service yes 'echo "[Service]
 ExecStart=/bin/true" > "$r/$lib/a.service"; want $m a.service; want a.service.wants'
 # Conditions are looked at when the unit's turn comes.
 guest condition-fails '!no' 'want $m; mkdir -p "$r/$etc/ssh.service.d"; printf "[Unit]\nConditionPathExists=!/etc/ssh/sshd_not_to_be_run\n" > "$r/$etc/ssh.service.d/a.conf"; mkdir "$r/etc/ssh"; touch "$r/etc/ssh/sshd_not_to_be_run"'
+guest condition-taken-back '!yes' 'want $m; mkdir -p "$r/$etc/ssh.service.d"; printf "[Unit]\nConditionPathExists=/nowhere\n" > "$r/$etc/ssh.service.d/a.conf"; printf "[Unit]\nConditionPathExists=\n" > "$r/$etc/ssh.service.d/b.conf"'
 guest condition-holds '!yes' 'want $m; mkdir -p "$r/$etc/ssh.service.d"; printf "[Unit]\nConditionPathExists=!/etc/ssh/sshd_not_to_be_run\n" > "$r/$etc/ssh.service.d/a.conf"'
 guest container-only '!no' 'want $m; mkdir -p "$r/$etc/ssh.service.d"; printf "[Unit]\nConditionVirtualization=container\n" > "$r/$etc/ssh.service.d/a.conf"'
 guest no-container '!yes' 'want $m; mkdir -p "$r/$lib/ssh.service.d"; printf "[Unit]\nConditionVirtualization=!container\n" > "$r/$lib/ssh.service.d/a.conf"'
