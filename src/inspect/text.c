@@ -17,6 +17,8 @@ guest_text (const struct vfs *v, const char *path, struct buf *ret,
   buf_reset (ret);
   if (vfs_read (v, path, TEXT_FILE_MAX, ret, e) == 0)
     return 1;
+  /* What was read before it failed is no text. */
+  buf_reset (ret);
   if (!err_is_absent (e))
     return -1;
   err_clear (e);

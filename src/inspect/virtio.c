@@ -675,6 +675,8 @@ dependencies_at_boot (const struct sources *s, const char *module,
       found = true;
       r = line_at_boot (s, line, has, which, size);
     }
+  if (r == 1 && s->dep.state == UNREADABLE)
+    return -1;
   return found ? r : -1;
 }
 
