@@ -62,11 +62,13 @@ for link in /sys/class/net/*/device/driver; do
 done
 [ ! -e /run/cloud-init/disabled ] || cloud_init=disabled
 [ ! -e /run/cloud-init/enabled ] || cloud_init=enabled
-# Others write to the console as well, into the midst of a line.
+# Others write to the console as well, into the midst of a line, and getty
+# hangs it up: it is opened each time, by the name that never waits for a
+# carrier.
 for _ in 1 2 3; do
   echo "xrayfs-witness kernel=$(uname -r) root=$(findmnt -no SOURCE /)" \
     "net=$driver card=$card address=${address:-none}" \
-    "cloud_init=$cloud_init end"
+    "cloud_init=$cloud_init end" >/dev/console
   sleep 1
 done
 EOF
@@ -80,8 +82,6 @@ Wants=systemd-udev-settle.service
 [Service]
 Type=oneshot
 ExecStart=/usr/local/sbin/xrayfs-witness
-StandardOutput=tty
-TTYPath=/dev/ttyS0
 
 [Install]
 WantedBy=multi-user.target
