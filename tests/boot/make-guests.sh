@@ -510,7 +510,7 @@ main() {
       say "building $guest"
       rm -f "$stamp"
       tree="$work/tree"
-      build "$work/disk"
+      build "$work/disk" >&2
       to_qcow2 "$work/disk" "$work/image"
       mv "$work/image" "$image"
       echo "$want" >"$stamp"
