@@ -324,7 +324,7 @@ efi_system() {
   fstab "UUID=$ROOT_UUID" / ext4 errors=remount-ro 1
   fstab UUID=7872-6179 /boot/efi vfat umask=0077 1
   rm -rf "$tree/boot/grub"
-  guest_apt install systemd-boot "$@"
+  guest_apt install systemd-boot systemd-boot-efi "$@"
   mkdir -p "$work/esp/EFI/BOOT" "$work/esp/loader" "$tree/boot/efi" "$tree/etc/kernel"
   cp "$tree/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$work/esp/EFI/BOOT/BOOTX64.EFI"
   printf 'timeout 3\nconsole-mode keep\n' >"$work/esp/loader/loader.conf"

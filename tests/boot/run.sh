@@ -25,7 +25,7 @@ export XRAYFS
 # the outcome, and the warning that has to foretell it.
 obstacle() {
   case $1 in
-    root-sda)     echo 'no-root root=.*/dev/sda1' ;;
+    root-sda)     echo 'no-root named by device' ;;
     missing-disk) echo 'emergency 11111111-2222-3333-4444-555555555555' ;;
     eth0-renamed) echo 'no-address eth0' ;;
   esac
