@@ -852,6 +852,8 @@ image_dracut_omits (struct image *img, const char *driver, struct buf *to,
     CLEANUP_BUF struct buf text = { 0 };
     CLEANUP_FREE char *path = NULL;
     const char *line;
+    if (strchr (names.list.items[i], '\n'))
+      continue;
     if (asprintf (&path, "%s/%s", dir, names.list.items[i]) == -1) {
       path = NULL;
       return err_set (e, ENOMEM, "out of memory");

@@ -41,7 +41,7 @@ static const struct step {
     " /etc/initramfs-tools/modules\n"
     "update-initramfs -u -k %" },
   { "dracut-omits", DEB_DRACUT | GRUBBY | SUSE,
-    "sed -i '/^omit_drivers/s/virtio[a-z_]*//g' @" },
+    "sed -i '/^omit_drivers/s/virtio[a-z_]*//g' '@'" },
   { "virtio", DEB_DRACUT | GRUBBY | SUSE,
     "echo 'add_drivers+=\" virtio_pci virtio_blk virtio_net \"' >"
     " /etc/dracut.conf.d/virtio.conf" },
@@ -270,7 +270,17 @@ kind_of_rpm (const struct os *os)
   return version >= 8 ? RH8 : version == 7 || !version ? RH7 : RH6;
 }
 
-/* Which program makes the initramfs of a Debian.  Errors: could not look. */
+/* What cannot be looked at for a remedy is no reason against the verdict. */
+static int
+could_not_look (struct err *e)
+{
+  if (err_is_transient (e))
+    return -1;
+  err_clear (e);
+  return 0;
+}
+
+/* Which program makes the initramfs of a Debian. */
 static int
 kind_of_initramfs (struct image *img, unsigned *ret, struct err *e)
 {
@@ -278,10 +288,8 @@ kind_of_initramfs (struct image *img, unsigned *ret, struct err *e)
   int tools = g ? vfs_exists (&g->vfs, "/usr/sbin/update-initramfs", e) : -1;
   int dracut = tools == 0 ? vfs_exists (&g->vfs, "/usr/bin/dracut", e) : 0;
 
-  if (tools == -1 || dracut == -1)
-    return -1;
-  *ret = dracut ? DEB_DRACUT : DEB_TOOLS;
-  return 0;
+  *ret = dracut == 1 ? DEB_DRACUT : DEB_TOOLS;
+  return tools == -1 || dracut == -1 ? could_not_look (e) : 0;
 }
 
 /* 0: not known. */
@@ -379,7 +387,7 @@ add_dracut_omits (struct image *img, struct buf *to, struct err *e)
   char *path, *save = NULL;
 
   if (image_dracut_omits (img, "virtio", &files, e) == -1)
-    return -1;
+    return could_not_look (e);
   for (path = files.len ? strtok_r (files.data, "\n", &save) : NULL; path;
        path = strtok_r (NULL, "\n", &save))
     if (remedy_add (img, "dracut-omits", path, to, e) == -1)
